@@ -1,0 +1,175 @@
+"""Finite differences against backward: it measures; nothing is taken on trust.
+
+    python -m minijepa.gradcheck
+
+For a random upstream gradient dy, L = Σ y·dy is a number, and what backward(dy) returns must be
+its gradient:  ∂L/∂x_i ≈ (L(x + ε·e_i) − L(x − ε·e_i)) / 2ε,  in float64, entry by entry.
+"""
+
+import argparse
+import copy
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from minijepa.jepa import TREATMENTS, ToyJEPA
+from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential
+from minijepa.losses import mse
+from minijepa.modules import Module, expect
+
+EPSILON = 1e-5          # smaller: round-off grows as 1/ε; larger: curvature, as ε², and more kinks
+TOLERANCE = 1e-7        # a right gradient is at about 1e-9, a wrong one at 1e-2 or more
+
+
+@dataclass
+class Gradient:
+    """What was measured for one array: backward's gradient, the numeric one, the kinks."""
+
+    name: str
+    analytic: np.ndarray
+    numeric: np.ndarray
+    kinks: list             # indices of the entries that a kink spoils: the slope jumps there
+
+    @property
+    def error(self):
+        """max|analytic − numeric| / max(max|analytic|, max|numeric|), kinks aside; 0 where both are 0."""
+        smooth = np.ones(self.numeric.shape, bool)
+        for index in self.kinks:
+            smooth[index] = False
+        analytic, numeric = self.analytic[smooth], self.numeric[smooth]
+        scale = max(np.abs(analytic).max(initial=0), np.abs(numeric).max(initial=0))
+        return np.abs(analytic - numeric).max(initial=0) / scale if scale > 0 else 0.0
+
+    @property
+    def passed(self):
+        return bool(self.error < TOLERANCE)            # a NaN is not below anything
+
+
+def shifted(f, x, index, shift):
+    """f() with one entry of x moved by shift; x is put back as it was."""
+    kept = x[index]
+    x[index] = kept + shift
+    value = f()
+    x[index] = kept
+    return value
+
+
+def central_difference(f, x, index, epsilon=EPSILON):
+    """(f(x + ε) − f(x − ε)) / 2ε for one entry of x."""
+    return (shifted(f, x, index, epsilon) - shifted(f, x, index, -epsilon)) / (2 * epsilon)
+
+
+def slope_jump(f, x, index, epsilon):
+    """|slope to the right of x − slope to its left|: ε·|f″| where f is smooth, more at a kink."""
+    return abs(shifted(f, x, index, epsilon) - 2 * f() + shifted(f, x, index, -epsilon)) / epsilon
+
+
+def is_kink(f, x, index, disagreement, epsilon=EPSILON):
+    """Whether a kink (ReLU at 0) near this entry accounts for the disagreement.
+
+    The jump of the slope must be as large as what it is to explain, and, unlike curvature,
+    must not double when ε does. Only the forward is asked: a wrong backward finds no excuse here.
+    """
+    near, far = slope_jump(f, x, index, 2 * epsilon), slope_jump(f, x, index, 4 * epsilon)
+    return disagreement <= near and far < 1.75 * near
+
+
+def check(layer, *inputs, rng, numeric_forward=None, epsilon=EPSILON):
+    """Measure every gradient of a layer, a loss or a whole step: a list of `Gradient`.
+
+    layer: a Module, or a function that returns (y, backward). inputs: float64 arrays are
+    perturbed in place and put back, anything else (ids, masks) is passed on; backward returns
+    one gradient for each float64 array, bare where there is one. numeric_forward: the forward
+    of which the differences are taken, where it is not the layer's own.
+    """
+    forward = layer.forward if isinstance(layer, Module) else layer
+    parameters = layer.named_parameters() if isinstance(layer, Module) else {}
+    floats = [x for x in inputs if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+
+    y, backward = forward(*inputs)
+    dy = rng.standard_normal(np.shape(y))              # never all ones: that hides a dy left out
+    for parameter in parameters.values():
+        parameter.grad[...] = 0
+    returned = backward(dy)
+    returned = returned if isinstance(returned, tuple) else (returned,) if floats else ()
+    if len(returned) != len(floats):
+        raise ValueError(f"backward: wanted {len(floats)} gradients, was given {len(returned)}")
+    arrays = [(f"input {number}", x, dx) for number, (x, dx) in enumerate(zip(floats, returned))]
+    arrays += [(name, p.value, p.grad.copy()) for name, p in parameters.items()]
+    for name, x, analytic in arrays:
+        expect(f"the check of {name}", x, x.shape, np.float64)
+        expect(f"backward's gradient of {name}", analytic, x.shape, np.float64)
+
+    def projected():
+        return float(np.sum((numeric_forward or forward)(*inputs)[0] * dy))
+
+    gradients = []
+    for name, x, analytic in arrays:
+        numeric, kinks = np.empty_like(x), []
+        for index in np.ndindex(x.shape):
+            numeric[index] = central_difference(projected, x, index, epsilon)
+        scale = max(np.abs(analytic).max(initial=0), np.abs(numeric).max(initial=0))
+        for index in zip(*np.nonzero(~(np.abs(analytic - numeric) <= TOLERANCE * scale))):
+            disagreement = abs(analytic[index] - numeric[index])
+            if is_kink(projected, x, index, disagreement, epsilon):
+                kinks.append(tuple(int(i) for i in index))
+        gradients.append(Gradient(name, analytic, numeric, kinks))
+    return gradients
+
+
+def check_step(model, x, y, rng):
+    """Check a whole JEPA step, stop-gradient and all.
+
+    Where the gradient is stopped, s_y is computed once and held fixed while the parameters are
+    perturbed: the differences would otherwise see the targets move, through the embedding that
+    both branches share, which is what the stop-gradient declares not to be followed.
+    """
+    held = copy.copy(model)                            # the same parameters, another encode_target
+    if model.treatment != "joint":
+        s_y = model.encode_target(y)
+        held.encode_target = lambda y: s_y
+    return check(model, x, y, rng=rng, numeric_forward=held.forward)
+
+
+def standard_checks(rng):
+    """Every layer, every loss and the whole step, on small sizes, all different: (name, gradients)."""
+    K, T, B, V, E, H, L = 2, 3, 5, 7, 11, 13, 17
+    normal, f64 = rng.standard_normal, np.float64
+    mask = np.arange(T) < rng.integers(1, T + 1, B)[:, None]                   # (B, T): 1 to T tokens
+
+    yield "Embedding", check(Embedding(V, E, rng, f64), rng.integers(0, V, (B, T)), rng=rng)
+    yield "Linear", check(Linear(E, H, rng, f64), normal((B, T, E)), rng=rng)
+    yield "ReLU", check(ReLU(), normal((B, H)), rng=rng)
+    yield "Mean", check(Mean(), normal((B, T, E)), mask, rng=rng)
+    layers = Linear(E, H, rng, f64), ReLU(), Linear(H, L, rng, f64)
+    yield "Sequential", check(Sequential(*layers), normal((B, E)), rng=rng)
+    yield "mse", check(mse, normal((B, L)), normal((B, L)), rng=rng)
+    for treatment in TREATMENTS:
+        model = ToyJEPA(V, rng, E, H, L, f64, treatment)
+        if treatment == "ema":                         # as in training, where the two differ
+            model.target_encoder.value += 0.1 * normal(model.target_encoder.value.shape)
+        x = rng.integers(0, V, (B, T)), mask
+        yield f"step, {treatment}", check_step(model, x, rng.integers(0, V, (K, B)), rng)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m minijepa.gradcheck", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args(argv)
+    wrong = checked = 0
+    print(f"{'what':<16} {'gradient of':<26} {'shape':<10} {'error':>8}")
+    for what, gradients in standard_checks(np.random.default_rng(0)):
+        for g in gradients:
+            verdict = "" if g.passed else "  WRONG"
+            if g.kinks:
+                verdict += f"  (kink at {', '.join(map(str, g.kinks))})"
+            shape = "×".join(map(str, g.numeric.shape))
+            print(f"{what:<16} {g.name:<26} {shape:<10} {g.error:8.1e}{verdict}")
+            wrong, checked = wrong + (not g.passed), checked + 1
+    print(f"{checked} gradients, {wrong} wrong (relative error not below {TOLERANCE:.0e})")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The layers. Each forward returns its output and the backward that undoes it.
+
+B is the batch, T the tokens of a sentence, V the words of the vocabulary, E the features.
+Starting values are PyTorch's, drawn from the NumPy generator that is passed in.
+"""
+
+import numpy as np
+
+from minijepa.modules import Module, Parameter, expect
+
+
+class Embedding(Module):
+    """A table with one row of features for each word: y = weight[ids].
+
+    ids (...) integers from 0 to V − 1  ->  y (..., E); weight (V, E) starts as N(0, 1).
+    An id that occurs several times adds up several rows of dy.
+    Raises TypeError for ids that are not integers, IndexError for ids outside the table.
+    """
+
+    def __init__(self, vocab_size, embed_dim, rng, dtype=np.float32):
+        self.weight = Parameter(rng.standard_normal((vocab_size, embed_dim)).astype(dtype))
+
+    def forward(self, ids):
+        weight, ids = self.weight.value, np.asarray(ids)
+        if not np.issubdtype(ids.dtype, np.integer):
+            raise TypeError(f"Embedding: wanted integer ids, was given {ids.dtype}")
+        if ids.size and (ids.min() < 0 or ids.max() >= len(weight)):
+            raise IndexError(f"Embedding: wanted ids from 0 to {len(weight) - 1}, "
+                             f"was given ids from {ids.min()} to {ids.max()}")
+        y = weight[ids]                                                        # (..., E)
+
+        def backward(dy):
+            expect("Embedding.backward", dy, y.shape, weight.dtype)
+            # dweight[i] = sum of dy over every place where ids == i: a scatter-add.
+            # Entry (i, e) of the table is entry i·E + e of the flat table: np.add.at on
+            # one axis is several times faster than on rows, and repeated ids add up.
+            E = weight.shape[1]
+            entries = ids[..., None] * E + np.arange(E)                        # (..., E)
+            np.add.at(self.weight.grad.reshape(-1), entries, dy)
+
+        return y, backward
+
+
+class Linear(Module):
+    """y = x weightᵀ + bias.
+
+    x (..., in)  ->  y (..., out), with any number of leading dimensions;
+    weight (out, in) and bias (out,) start uniform in ±1/√in.
+    Raises ValueError or TypeError for another shape or dtype.
+    """
+
+    def __init__(self, in_features, out_features, rng, dtype=np.float32):
+        bound = 1 / np.sqrt(in_features)
+        self.weight = Parameter(rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
+        self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))
+
+    def forward(self, x):
+        weight, bias = self.weight.value, self.bias.value
+        expect("Linear", x, (..., weight.shape[1]), weight.dtype)
+        y = x @ weight.T + bias                                                # (..., out)
+
+        def backward(dy):
+            expect("Linear.backward", dy, y.shape, weight.dtype)
+            rows = dy.reshape(-1, dy.shape[-1])                                # (N, out)
+            self.weight.grad += rows.T @ x.reshape(-1, x.shape[-1])            # (out, in)
+            self.bias.grad += rows.sum(axis=0)                                 # (out,)
+            return dy @ weight                                                 # (..., in)
+
+        return y, backward
+
+
+class ReLU(Module):
+    """y = max(x, 0), entry by entry; x of any shape. At the kink, x = 0, dx is taken as 0."""
+
+    def forward(self, x):
+        y = np.maximum(x, 0)
+
+        def backward(dy):
+            expect("ReLU.backward", dy, x.shape, x.dtype)
+            return dy * (x > 0)
+
+        return y, backward
+
+
+class Mean(Module):
+    """The mean over the tokens that are there: y = Σ_t mask·x / Σ_t mask.
+
+    x (B, T, E), mask (B, T) of booleans, False where a shorter sentence is padded  ->  y (B, E).
+    Without a mask every token counts. Raises ValueError for a sentence without any token or another shape.
+    """
+
+    def forward(self, x, mask=None):
+        if x.ndim != 3:
+            raise ValueError(f"Mean: wanted shape (B, T, E), was given {x.shape}")
+        if mask is None:
+            mask = np.ones(x.shape[:2], bool)
+        expect("Mean's mask", mask, x.shape[:2], bool)
+        count = mask.sum(axis=1, dtype=x.dtype)[:, None]                       # (B, 1)
+        if not count.all():
+            raise ValueError("Mean: wanted at least one token in each sentence, was given none")
+        share = (mask / count)[:, :, None]                                     # (B, T, 1)
+        y = (x * share).sum(axis=1)                                            # (B, E)
+
+        def backward(dy):
+            expect("Mean.backward", dy, y.shape, x.dtype)
+            return dy[:, None, :] * share                                      # (B, T, E)
+
+        return y, backward
+
+
+class Sequential(Module):
+    """Layers one after the other, named "0", "1", …: the chain rule is the reversed loop."""
+
+    def __init__(self, *layers):
+        self.layers = layers
+
+    def children(self):
+        return {str(index): layer for index, layer in enumerate(self.layers)}
+
+    def forward(self, x):
+        backwards = []
+        for layer in self.layers:
+            x, backward = layer.forward(x)
+            backwards.append(backward)
+
+        def backward(dy):
+            for undo in reversed(backwards):
+                dy = undo(dy)
+            return dy
+
+        return x, backward
