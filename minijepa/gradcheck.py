@@ -6,9 +6,7 @@ For a random upstream gradient dy, L = Σ y·dy is a number, and what backward(d
 its gradient:  ∂L/∂x_i ≈ (L(x + ε·e_i) − L(x − ε·e_i)) / 2ε,  in float64, entry by entry.
 """
 
-import argparse
 import copy
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +15,7 @@ from minijepa.jepa import TREATMENTS, ToyJEPA
 from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential
 from minijepa.losses import mse
 from minijepa.modules import Module, expect
+from minijepa.options import Parser, run
 
 EPSILON = 1e-5          # smaller: round-off grows as 1/ε; larger: curvature, as ε², and more kinks
 TOLERANCE = 1e-7        # a right gradient is at about 1e-9, a wrong one at 1e-2 or more
@@ -154,9 +153,7 @@ def standard_checks(rng):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m minijepa.gradcheck", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.parse_args(argv)
+    Parser("minijepa.gradcheck", __doc__).parse_args(argv)
     wrong = checked = 0
     print(f"{'what':<16} {'gradient of':<26} {'shape':<10} {'error':>8}")
     for what, gradients in standard_checks(np.random.default_rng(0)):
@@ -172,4 +169,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

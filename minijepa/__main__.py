@@ -1,0 +1,12 @@
+"""python -m minijepa: what there is to run."""
+
+COMMANDS = {
+    "minijepa.train": "train a JEPA and see what it has learned (about a second)",
+    'minijepa.ask "the cat climbed up the __"': "the words that fit the blank",
+    "minijepa.gradcheck": "every backward against finite differences",
+}
+
+if __name__ == "__main__":
+    print("minijepa: a JEPA from scratch in plain NumPy. What there is to run (each takes --help):\n")
+    for command, what in COMMANDS.items():
+        print(f"  python -m {command:<42} {what}")

@@ -1,0 +1,19 @@
+"""The worlds: what is observed and what is hidden. A new world is one file and one line here.
+
+What every world offers, and all that the training loop knows of it:
+
+    name, options             its name; its own options {name: Option}
+    defaults                  its own defaults for the training loop's options
+    columns                   what measure() returns, in order: {key: (heading, format)}
+    World(rng, **config)      the data, held-out part set aside
+    build(config, rng)        an untrained model
+    batches(size, rng)        one epoch of (x, y), as model.forward takes them
+    measure(model)            {key: number}, on held-out data; draws nothing at random
+    describe()                what is trained on, in a line
+    show(model)               what the model has learned, in a few lines
+    state(), restore(state)   what a checkpoint keeps of it: {name: array}
+"""
+
+from minijepa.worlds.words import Words
+
+WORLDS = {world.name: world for world in (Words,)}
