@@ -49,3 +49,9 @@ def cosine_similarity(a, b):
         return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
 
     return unit(a) @ unit(b).T
+
+
+def retrieve(predictions, latents, count=1):
+    """The latents nearest to each prediction by cosine, best first: (N, L), (V, L) -> ids (N, count)."""
+    similarity = cosine_similarity(predictions, latents)                       # (N, V)
+    return np.argsort(-similarity, axis=1, kind="stable")[:, :count]

@@ -21,6 +21,11 @@ EPSILON = 1e-5          # smaller: round-off grows as 1/ε; larger: curvature, a
 TOLERANCE = 1e-7        # a right gradient is at about 1e-9, a wrong one at 1e-2 or more
 
 
+def largest(*arrays):
+    """The largest |entry|; NaN where there is one."""
+    return float(np.max([np.abs(array).max(initial=0) for array in arrays]))
+
+
 @dataclass
 class Gradient:
     """What was measured for one array: backward's gradient, the numeric one, the kinks."""
@@ -37,8 +42,8 @@ class Gradient:
         for index in self.kinks:
             smooth[index] = False
         analytic, numeric = self.analytic[smooth], self.numeric[smooth]
-        scale = max(np.abs(analytic).max(initial=0), np.abs(numeric).max(initial=0))
-        return np.abs(analytic - numeric).max(initial=0) / scale if scale > 0 else 0.0
+        scale = largest(analytic, numeric)
+        return 0.0 if scale == 0 else np.abs(analytic - numeric).max(initial=0) / scale
 
     @property
     def passed(self):
@@ -64,56 +69,71 @@ def slope_jump(f, x, index, epsilon):
     return abs(shifted(f, x, index, epsilon) - 2 * f() + shifted(f, x, index, -epsilon)) / epsilon
 
 
-def is_kink(f, x, index, disagreement, epsilon=EPSILON):
-    """Whether a kink (ReLU at 0) near this entry accounts for the disagreement.
+def kinks(f, x, analytic, numeric, epsilon=EPSILON):
+    """The entries where a kink of f (ReLU at 0) near x accounts for analytic differing from numeric.
 
-    The jump of the slope must be as large as what it is to explain, and, unlike curvature,
-    must not double when ε does. Only the forward is asked: a wrong backward finds no excuse here.
+    The slope must jump by as much as there is to explain, and, unlike what curvature does to it,
+    must not double when ε does. Only f is asked: a wrong backward finds no excuse here.
     """
-    near, far = slope_jump(f, x, index, 2 * epsilon), slope_jump(f, x, index, 4 * epsilon)
-    return disagreement <= near and far < 1.75 * near
+    difference = np.abs(analytic - numeric)
+    scale = largest(analytic, numeric)
+    found = []
+    for index in zip(*np.nonzero(~(difference <= TOLERANCE * scale))):
+        near, far = slope_jump(f, x, index, 2 * epsilon), slope_jump(f, x, index, 4 * epsilon)
+        if difference[index] <= near and far < 1.75 * near:
+            found.append(tuple(map(int, index)))
+    return found
+
+
+def numeric_gradient(f, x, epsilon=EPSILON):
+    """The central difference of f for every entry of x, in the shape of x."""
+    numeric = np.empty_like(x)
+    for index in np.ndindex(x.shape):
+        numeric[index] = central_difference(f, x, index, epsilon)
+    return numeric
+
+
+def parameters_of(layer):
+    """The named parameters of a Module, or of the Module that a method belongs to; {} for a function."""
+    module = getattr(layer, "__self__", layer)
+    return module.named_parameters() if isinstance(module, Module) else {}
 
 
 def check(layer, *inputs, rng, numeric_forward=None, epsilon=EPSILON):
     """Measure every gradient of a layer, a loss or a whole step: a list of `Gradient`.
 
-    layer: a Module, or a function that returns (y, backward). inputs: float64 arrays are
-    perturbed in place and put back, anything else (ids, masks) is passed on; backward returns
+    layer: a Module, or a function or method that returns (y, backward). inputs: float64 arrays
+    are perturbed in place and put back, anything else (ids, masks) is passed on; backward returns
     one gradient for each float64 array, bare where there is one. numeric_forward: the forward
     of which the differences are taken, where it is not the layer's own.
     """
     forward = layer.forward if isinstance(layer, Module) else layer
-    parameters = layer.named_parameters() if isinstance(layer, Module) else {}
+    parameters = parameters_of(layer)
     floats = [x for x in inputs if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
 
+    arrays = {f"input {number}": x for number, x in enumerate(floats)}
+    arrays.update({name: parameter.value for name, parameter in parameters.items()})
+    for name, x in arrays.items():
+        expect(f"the check of {name}", x, x.shape, np.float64)
+
     y, backward = forward(*inputs)
-    dy = rng.standard_normal(np.shape(y))              # never all ones: that hides a dy left out
+    dy = np.array(rng.standard_normal(np.shape(y)))    # never all ones: that hides a dy left out
     for parameter in parameters.values():
         parameter.grad[...] = 0
-    returned = backward(dy)
+    returned = backward(dy.copy())                     # which it may not write into: one thing at a time
     returned = returned if isinstance(returned, tuple) else (returned,) if floats else ()
     if len(returned) != len(floats):
         raise ValueError(f"backward: wanted {len(floats)} gradients, was given {len(returned)}")
-    arrays = [(f"input {number}", x, dx) for number, (x, dx) in enumerate(zip(floats, returned))]
-    arrays += [(name, p.value, p.grad.copy()) for name, p in parameters.items()]
-    for name, x, analytic in arrays:
-        expect(f"the check of {name}", x, x.shape, np.float64)
-        expect(f"backward's gradient of {name}", analytic, x.shape, np.float64)
+    analytics = [*returned, *(parameter.grad.copy() for parameter in parameters.values())]
 
     def projected():
         return float(np.sum((numeric_forward or forward)(*inputs)[0] * dy))
 
     gradients = []
-    for name, x, analytic in arrays:
-        numeric, kinks = np.empty_like(x), []
-        for index in np.ndindex(x.shape):
-            numeric[index] = central_difference(projected, x, index, epsilon)
-        scale = max(np.abs(analytic).max(initial=0), np.abs(numeric).max(initial=0))
-        for index in zip(*np.nonzero(~(np.abs(analytic - numeric) <= TOLERANCE * scale))):
-            disagreement = abs(analytic[index] - numeric[index])
-            if is_kink(projected, x, index, disagreement, epsilon):
-                kinks.append(tuple(int(i) for i in index))
-        gradients.append(Gradient(name, analytic, numeric, kinks))
+    for (name, x), analytic in zip(arrays.items(), analytics):
+        expect(f"backward's gradient of {name}", analytic, x.shape, np.float64)
+        numeric = numeric_gradient(projected, x, epsilon)
+        gradients.append(Gradient(name, analytic, numeric, kinks(projected, x, analytic, numeric, epsilon)))
     return gradients
 
 
