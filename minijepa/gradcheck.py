@@ -78,7 +78,7 @@ def kinks(f, x, analytic, numeric, epsilon=EPSILON):
     difference = np.abs(analytic - numeric)
     scale = largest(analytic, numeric)
     found = []
-    for index in zip(*np.nonzero(~(difference <= TOLERANCE * scale))):
+    for index in zip(*np.nonzero(difference > TOLERANCE * scale)):
         near, far = slope_jump(f, x, index, 2 * epsilon), slope_jump(f, x, index, 4 * epsilon)
         if difference[index] <= near and far < 1.75 * near:
             found.append(tuple(map(int, index)))
