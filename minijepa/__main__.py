@@ -1,12 +1,20 @@
 """python -m minijepa: what there is to run."""
 
+from minijepa.options import run
+
 COMMANDS = {
     "minijepa.train": "train a JEPA and see what it has learned (about a second)",
     'minijepa.ask "the cat climbed up the __"': "the words that fit the blank",
     "minijepa.gradcheck": "every backward against finite differences",
+    "minijepa.exercises": "write the backward passes yourself",
 }
 
-if __name__ == "__main__":
+
+def main():
     print("minijepa: a JEPA from scratch in plain NumPy. What there is to run (each takes --help):\n")
     for command, what in COMMANDS.items():
         print(f"  python -m {command:<42} {what}")
+
+
+if __name__ == "__main__":
+    run(main)

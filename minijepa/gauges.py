@@ -22,13 +22,15 @@ def effective_rank(latents):
     σ are the singular values of the centred latents (N, L). 1 for a line, up to L for a round
     cloud, 0 where all are the same point. It looks high on a cloud of rounding errors.
     """
-    centred = latents - latents.mean(axis=0, dtype=np.float64)
+    centred = latents.astype(np.float64) - latents[0]  # exactly 0 where all are the same point
+    centred -= centred.mean(axis=0)
     if not np.isfinite(centred).all():
         return float("nan")
     sigma = np.linalg.svd(centred, compute_uv=False)
     if sigma.sum() == 0:
         return 0.0
-    p = sigma[sigma > 0] / sigma.sum()
+    p = sigma / sigma.sum()
+    p = p[p > 0]                                       # p log p → 0 as p → 0
     return float(np.exp(-(p * np.log(p)).sum()))
 
 

@@ -78,7 +78,7 @@ def kinks(f, x, analytic, numeric, epsilon=EPSILON):
     difference = np.abs(analytic - numeric)
     scale = largest(analytic, numeric)
     found = []
-    for index in zip(*np.nonzero(difference > TOLERANCE * scale)):
+    for index in map(tuple, np.argwhere(difference > TOLERANCE * scale)):
         near, far = slope_jump(f, x, index, 2 * epsilon), slope_jump(f, x, index, 4 * epsilon)
         if difference[index] <= near and far < 1.75 * near:
             found.append(tuple(map(int, index)))
@@ -137,18 +137,22 @@ def check(layer, *inputs, rng, numeric_forward=None, epsilon=EPSILON):
     return gradients
 
 
-def check_step(model, x, y, rng):
-    """Check a whole JEPA step, stop-gradient and all.
+def held_forward(model, y):
+    """The forward of a JEPA step with s_y computed once and held fixed, where the gradient is stopped.
 
-    Where the gradient is stopped, s_y is computed once and held fixed while the parameters are
-    perturbed: the differences would otherwise see the targets move, through the embedding that
-    both branches share, which is what the stop-gradient declares not to be followed.
+    Differences would otherwise see the targets move while a parameter is perturbed, through the
+    embedding that both branches share: what the stop-gradient declares not to be followed.
     """
     held = copy.copy(model)                            # the same parameters, another encode_target
     if model.treatment != "joint":
         s_y = model.encode_target(y)
         held.encode_target = lambda y: s_y
-    return check(model, x, y, rng=rng, numeric_forward=held.forward)
+    return held.forward
+
+
+def check_step(model, x, y, rng):
+    """Check a whole JEPA step, stop-gradient and all."""
+    return check(model, x, y, rng=rng, numeric_forward=held_forward(model, y))
 
 
 def standard_checks(rng):

@@ -27,6 +27,7 @@ class Embedding(Module):
         if ids.size and (ids.min() < 0 or ids.max() >= len(weight)):
             raise IndexError(f"Embedding: wanted ids from 0 to {len(weight) - 1}, "
                              f"was given ids from {ids.min()} to {ids.max()}")
+        ids = ids.astype(np.intp)                      # small ones would overflow in ids·E below
         y = weight[ids]                                                        # (..., E)
 
         def backward(dy):

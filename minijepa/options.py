@@ -67,7 +67,8 @@ def resolve(options, given):
     values = {}
     for name, option in options.items():
         try:
-            values[name] = option.read(given[name]) if name in given else option.default
+            value = given.get(name, option.default)
+            values[name] = value if value is option.default else option.read(value)
         except UserError:
             raise
         except ValueError as wanted:
@@ -99,18 +100,25 @@ class Parser(argparse.ArgumentParser):
 
 def run(main):
     """Run a command's main() and exit: 2 and one line for a user's mistake, 130 for Ctrl-C."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")   # `>&-` has closed it
+    sys.stdout.reconfigure(errors="backslashreplace")  # τ where the terminal knows only ASCII
     try:
-        code = main()
-        sys.stdout.flush()
+        try:
+            code = main()
+        finally:
+            sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", *str(error).splitlines(), file=sys.stderr)     # a file's name may hold a line break
         code = 2
     except MemoryError:
         print("error: this does not fit into memory: choose smaller sizes", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:                            # `… | head` has read enough
+    except OSError as error:                           # the output: files raise UserError
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+        code = 141                                     # `… | head` has read enough
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
+            code = 2
     sys.exit(code)

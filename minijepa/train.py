@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 import time
 
@@ -32,6 +33,13 @@ def options_of(world):
     return {**common, **world.options}
 
 
+def world_named(name):
+    """The class of the world of that name. Raises UserError."""
+    if name not in WORLDS:
+        raise UserError(f"there is no world {name!r}: wanted {', '.join(WORLDS)}")
+    return WORLDS[name]
+
+
 def plain(value):
     """What stands for a setting in a checkpoint or in --json: a text its digest, not its path."""
     return getattr(value, "digest", value)
@@ -55,7 +63,7 @@ class Training:
     @classmethod
     def start(cls, world, given):
         """A new run of a world, or of the world of that name; `given` are the options that differ."""
-        kind = WORLDS[world] if isinstance(world, str) else type(world)
+        kind = world_named(world) if isinstance(world, str) else type(world)
         config = resolve(options_of(kind), given)
         rng = np.random.default_rng(config["seed"])
         if isinstance(world, str):
@@ -70,15 +78,20 @@ class Training:
             config = json.loads(str(state["config"]))
             if config["world"] != name:
                 raise UserError(f"{path} is of the world {config['world']}, not {name}")
+            for key, option in options_of(WORLDS[name]).items():
+                if option.default is not None:         # else it is a file's digest, or None
+                    config[key] = option.read(config[key])
             world = WORLDS[name].restore(checkpoint.under(state, "world/"))
             training = cls(world, config, np.random.default_rng(0))
             checkpoint.fill(path, training.parameters(), parameters)
             checkpoint.fill(path, training.optimizer.state, checkpoint.under(state, "optimizer/"))
+            if training.optimizer.state.get("t", 0) < 0:
+                raise ValueError("t < 0")
             training.rng.bit_generator.state = json.loads(str(state["rng"]))
             training.epoch, training.loss = int(state["epoch"]), float(state["loss"])
         except UserError:
             raise
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             raise UserError(f"{path} is damaged, and is not loaded ({error!r})") from None
         training.finished = training.state()
         return training
@@ -117,7 +130,7 @@ class Training:
             for step, (x, y) in enumerate(self.world.batches(self.config["batch_size"], rng), 1):
                 loss, backward = self.model.forward(x, y)
                 if not math.isfinite(loss):
-                    self.diverged(f"step {step}")
+                    self.diverged(self.epoch + 1, f"step {step}")
                 if learn:
                     self.model.grad[:] = 0
                     backward()
@@ -131,7 +144,7 @@ class Training:
         with np.errstate(over="ignore", invalid="ignore"):
             row = {"epoch": self.epoch, "loss": self.loss, **self.world.measure(self.model)}
         if not all(map(math.isfinite, row.values())):
-            self.diverged("its end")
+            self.diverged(self.epoch, "its end")
         return row
 
     def rows(self, progress=lambda training: None):
@@ -146,8 +159,8 @@ class Training:
             if self.epoch % every == 0 or self.epoch == self.config["epochs"]:
                 yield self.row()
 
-    def diverged(self, place):
-        raise UserError(f"the loss stopped being finite in epoch {self.epoch + 1} at {place}: "
+    def diverged(self, epoch, place):
+        raise UserError(f"the loss stopped being finite in epoch {epoch} at {place}: "
                         f"lower --learning-rate (it was {self.config['learning_rate']:g})")
 
 
@@ -166,9 +179,7 @@ def train(world="words", config=None):
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else list(argv)
     name = argv.pop(0) if argv and not argv[0].startswith("-") else "words"
-    if name not in WORLDS:
-        raise UserError(f"there is no world {name!r}: wanted {', '.join(WORLDS)}")
-    world = WORLDS[name]
+    world = world_named(name)
     parser = Parser(f"minijepa.train{'' if name == 'words' else ' ' + name}",
                     f"Train a JEPA in the world of {name} (worlds: {', '.join(WORLDS)}; "
                     "name one first, words is the default).")
@@ -180,9 +191,11 @@ def main(argv=None):
     given = vars(parser.parse_args(argv))
     save, resume, to_json, quiet = (given.pop(key) for key in ("save", "resume", "json", "quiet"))
 
-    for path in (save, to_json):
+    for path, others in ((save, [to_json, *given.values()]), (to_json, [resume, *given.values()])):
         if path is not None:
             checkpoint.check_writable(path)
+            if os.path.realpath(path) in [os.path.realpath(other) for other in others if other is not None]:
+                raise UserError(f"{path} is named twice, and would be overwritten: name another file")
     training = Training.resume(resume, name, given) if resume is not None else Training.start(name, given)
 
     say = (lambda *args, **kwargs: None) if quiet else print
@@ -200,17 +213,18 @@ def main(argv=None):
             cells = (f"{row[key]:>{max(6, len(heading))}{form}}" for key, (heading, form) in columns.items())
             say(("\r\033[K" if sys.stdout.isatty() else "") + "  ".join(cells), flush=True)
             history.append(row)
-    except KeyboardInterrupt:
-        say(f"\nstopped; {training.epoch} epochs are done", flush=True)
+        seconds = time.perf_counter() - started
+        say(training.world.show(training.model))
         if save is not None:
             checkpoint.save(save, *training.finished)
+    except (KeyboardInterrupt, OSError):               # Ctrl-C, or nobody reads the output any more
+        done = training.finished[1]["epoch"]
+        if save is not None and done > 0:
+            checkpoint.save(save, *training.finished)
+        say(f"\nstopped; {done} epochs are done", flush=True)
+        if save is not None and done > 0:
             say(f"saved to {save}; go on with --resume {save}", flush=True)
         raise
-    seconds = time.perf_counter() - started
-
-    say(training.world.show(training.model))
-    if save is not None:
-        checkpoint.save(save, *training.finished)
     if to_json is not None:
         result = {key: value for key, value in history[-1].items() if key != "epoch"}
         report = {"config": training.config, "history": history, "result": result, "seconds": seconds}

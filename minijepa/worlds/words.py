@@ -56,12 +56,16 @@ def words(text):
     Letters, the marks that belong to them and digits make words, in any script; an apostrophe
     or a hyphen only inside one.
     """
+    kind = unicodedata.category                        # L letter, M mark, N number; Cf invisible joiner
     kept = "".join(
-        letter if unicodedata.category(letter)[0] in "LMN" or letter in "'’-" else
-        "" if unicodedata.category(letter) == "Cf" else " "     # Cf: invisible joiners
-        for letter in unicodedata.normalize("NFC", text).lower()
+        letter if kind(letter)[0] in "LMN" or letter in "'’-" else "" if kind(letter) == "Cf" else " "
+        for letter in text.lower().replace("--", " ")   # a dash, as typewriters have it
     )
-    return [word for word in (part.strip("'’-") for part in kept.split()) if word]
+    found = []
+    for part in unicodedata.normalize("NFC", kept).split():
+        begin = next((i for i, letter in enumerate(part) if kind(letter)[0] in "LN"), len(part))
+        found.append(part[begin:].rstrip("'’-"))
+    return [word for word in found if word]
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def read_corpus(path):
     try:
         with open(path, "rb") as file:
             text = file.read().decode("utf-8-sig")
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else \
             getattr(error, "strerror", None) or error
         raise UserError(f"cannot read the corpus {path}: {reason}") from None
@@ -129,6 +133,8 @@ class Words:
 
     @classmethod
     def restore(cls, state):
+        if state["concepts"].shape != state["vocabulary"].shape:
+            raise ValueError("concepts and vocabulary differ in length")
         world = cls.__new__(cls)
         world._take(state)
         return world
@@ -153,7 +159,8 @@ class Words:
         first_held_out = len(self.lengths) - len(self.lengths) // 5
         is_training = self.sentence[examples] < first_held_out
         self.training, held_out = examples[is_training], examples[~is_training]
-        self.held_out = held_out[:: -(-len(held_out) // MEASURED)]             # evenly spread
+        spread = np.linspace(0, len(held_out) - 1, min(MEASURED, len(held_out))).astype(int)
+        self.held_out = held_out[spread]                                       # all of them, or 1,000
         self.seen = np.unique(self.tokens[self.sentence < first_held_out])      # ids
         self.columns = {"relative_loss": ("relative loss", ".4f"), "latent_std": ("std", ".4f"),
                         "effective_rank": ("effective rank", ".2f"),
@@ -243,10 +250,8 @@ class Words:
 
     def show(self, model):
         """A few prompts (of a reader's corpus: held-out sentences) and the words nearest to each."""
-        prompts = PROMPTS
-        if self.is_corpus:
-            prompts = self.held_out_prompts()
-        lines = []
+        prompts = self.held_out_prompts() if self.is_corpus else PROMPTS
+        lines = [] if prompts else ["(each held-out sentence has a word that training never saw)"]
         for prompt in prompts:
             nearest = "  ".join(f"{word} {cosine:.2f}" for word, cosine in self.nearest(model, prompt))
             lines.append(f"{prompt}\n    {nearest}")

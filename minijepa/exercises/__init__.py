@@ -1,0 +1,1 @@
+"""The gradient-check exercises: python -m minijepa.exercises."""

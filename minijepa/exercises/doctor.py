@@ -1,0 +1,526 @@
+"""The doctor: what is wrong with a gradient, in words.
+
+    from minijepa.exercises.doctor import examine
+    print(examine(MyLayer(), x, rng=np.random.default_rng(0)))
+
+gradcheck measures; the doctor asks further questions of a gradient that is wrong (another dy,
+another x, one example at a time) and names a cause only where the answers leave no other.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minijepa.gradcheck import TOLERANCE, Gradient, kinks, numeric_gradient, parameters_of
+from minijepa.modules import Module
+
+CLOSE = 1e-6            # two gradients agree, relative to the largest entry
+
+
+def same(a, b):
+    """Whether two arrays agree, relative to their largest entry."""
+    if np.shape(a) != np.shape(b):
+        return False
+    scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
+    return bool(np.abs(a - b).max(initial=0) <= CLOSE * scale)
+
+
+@dataclass
+class Finding:
+    """What is said of one array (or of the call as a whole, where `gradient` is None)."""
+
+    name: str
+    passed: bool
+    measured: list = field(default_factory=list)      # lines: verdict, worst entry, how many are off
+    diagnoses: list = field(default_factory=list)     # causes; more than one: each is a possibility
+    pattern: list = field(default_factory=list)       # a map of the errors, where no cause fits
+
+    def __str__(self):
+        lines = list(self.measured)
+        if len(self.diagnoses) == 1:
+            lines.append(f"    diagnosis: {self.diagnoses[0]}")
+        lines += [f"    possibly: {diagnosis}" for diagnosis in self.diagnoses if len(self.diagnoses) > 1]
+        if self.pattern:
+            lines.append("    no cause that I know fits; where yours and finite differences agree:")
+            lines += [f"        {line}" for line in self.pattern]
+        return "\n".join(lines)
+
+
+@dataclass
+class Report:
+    """The findings for one layer on one set of inputs."""
+
+    findings: list
+
+    @property
+    def passed(self):
+        return all(finding.passed for finding in self.findings)
+
+    @property
+    def diagnoses(self):
+        return [diagnosis for finding in self.findings for diagnosis in finding.diagnoses]
+
+    def __str__(self):
+        return "\n".join(map(str, self.findings))
+
+
+def examine(layer, *inputs, rng, sizes=None, reference=None, numeric_forward=None):
+    """Examine every gradient of a layer, a loss or a step: a `Report`, which prints as text.
+
+    layer and inputs are those of `gradcheck.check`. sizes: {name: size} of what is at hand, to name
+    a constant factor by. reference(*inputs) -> y: the right forward, to notice one that was changed.
+    """
+    return Examination(layer, inputs, rng, sizes, reference, numeric_forward).report()
+
+
+class Examination:
+    """One layer, one set of inputs, and the questions that can be asked of them."""
+
+    def __init__(self, layer, inputs, rng, sizes, reference, numeric_forward):
+        self.forward = layer.forward if isinstance(layer, Module) or hasattr(layer, "forward") else layer
+        self.parameters = parameters_of(layer)
+        self.inputs, self.rng, self.reference = inputs, rng, reference
+        self.numeric_forward = numeric_forward or self.forward
+        self.floats = [i for i, x in enumerate(inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+        self.masks = [x for x in flat(inputs) if isinstance(x, np.ndarray) and x.dtype == bool]
+        self.ids = [x for x in flat(inputs) if isinstance(x, np.ndarray) and x.dtype.kind in "iu"]
+        self.given_sizes = sizes
+
+    # --- running it ------------------------------------------------------------------------------
+
+    def call(self, inputs):
+        """forward(*inputs), which must be (y, backward)."""
+        result = self.forward(*inputs)
+        if not (isinstance(result, tuple) and len(result) == 2 and callable(result[1])):
+            raise Wrong("forward", "forward must return two things, y and the function backward; "
+                        f"it returned {describe(result)}")
+        return result
+
+    def gradients(self, dy, inputs=None, backward=None):
+        """What backward leaves and returns for this dy: {name: what is there}. Adds to nothing before."""
+        inputs = self.inputs if inputs is None else inputs
+        for parameter in self.parameters.values():
+            parameter.grad[...] = 0
+        backward = backward or self.call(inputs)[1]
+        return self.collect(backward(np.array(dy)))
+
+    def collect(self, returned):
+        if len(self.floats) > 1:
+            if not isinstance(returned, tuple) or len(returned) != len(self.floats):
+                raise Wrong("backward", f"backward must return a tuple of {len(self.floats)} gradients, one "
+                            f"for each input; it returned {describe(returned)}")
+        elif self.floats:
+            returned = (returned,)
+        else:
+            returned = ()
+        found = {self.input_name(i): dx for i, dx in zip(self.floats, returned)}
+        found.update({name: parameter.grad for name, parameter in self.parameters.items()})
+        return {name: np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a for name, a in found.items()}
+
+    def input_name(self, index):
+        return "dx" if len(self.floats) == 1 else f"gradient of input {self.floats.index(index)}"
+
+    def numeric(self, dy, name):
+        """The central differences of Σ y·dy for one array, and that sum as a function."""
+        def projected():
+            return float(np.sum(self.numeric_forward(*self.inputs)[0] * dy))
+        return numeric_gradient(projected, self.array(name)), projected
+
+    def array(self, name):
+        for i in self.floats:
+            if name == self.input_name(i):
+                return self.inputs[i]
+        return self.parameters[name].value
+
+    # --- the visit -------------------------------------------------------------------------------
+
+    def report(self):
+        try:
+            return Report(self.examine())
+        except Wrong as wrong:
+            return Report([Finding(wrong.name, False, [f"{wrong.name}: WRONG"], [wrong.diagnosis])])
+
+    def examine(self):
+        for name in [*(self.input_name(i) for i in self.floats), *self.parameters]:
+            if self.array(name).dtype != np.float64:
+                raise Wrong(name, f"the check needs float64 and was given {self.array(name).dtype}: in float32, "
+                            "noise alone is 1e-3 and hides what is wrong. Build the layer and its inputs in float64")
+        kept = [np.array(x) if isinstance(x, np.ndarray) else x for x in self.inputs]
+        y, backward = self.call(self.inputs)
+        self.y = np.asarray(y)
+        if self.reference is not None:
+            expected = np.asarray(self.reference(*kept))
+            if self.y.shape != expected.shape or not same(self.y, expected):
+                raise Wrong("forward", "the forward was given and should stay: y is no longer what it was"
+                            + (f" (shape {self.y.shape}, wanted {expected.shape})"
+                               if self.y.shape != expected.shape else ""))
+        self.unchanged(kept, "forward")
+        values = {name: parameter.value.copy() for name, parameter in self.parameters.items()}
+        self.dy = np.array(self.rng.standard_normal(self.y.shape))
+        self.sizes = self.given_sizes or self.sizes_at_hand()
+
+        grads = {name: parameter.grad for name, parameter in self.parameters.items()}
+        for grad in grads.values():
+            grad[...] = 0
+        dy = self.dy.copy()
+        returned = backward(dy)
+        findings = []
+        if not np.array_equal(dy, self.dy):
+            findings.append(Finding("dy", False, ["dy: WRONG, it is not what it was before the call"], [
+                "backward writes into dy, the array that it is given. Others still need it (a layer that "
+                "feeds two places gives both the same dy): make a new array instead"]))
+        self.unchanged(kept, "backward")
+        for name, value in values.items():
+            if not np.array_equal(self.parameters[name].value, value):
+                self.parameters[name].value[...] = value
+                raise Wrong(name, f"backward changes {name}.value in place: it only adds to {name}.grad, and the "
+                            "optimizer does the rest")
+        self.analytic = self.collect(returned)
+        for name, a in self.analytic.items():
+            findings.append(self.look_at(name, a))
+        if all(finding.passed for finding in findings):
+            findings += self.further_calls(grads)
+        return findings
+
+    def unchanged(self, kept, who):
+        for x, before in zip(self.inputs, kept):
+            if isinstance(x, np.ndarray) and not np.array_equal(x, before):
+                x[...] = before
+                raise Wrong("x", f"{who} changes its input x in place: the caller's array is no longer what it "
+                            "was. Make a new array instead")
+
+    def look_at(self, name, a):
+        """The finding for one array."""
+        n, projected = self.numeric(self.dy, name)
+        if not isinstance(a, np.ndarray):
+            kind = "nothing was returned (None)" if a is None else f"{describe(a)} was returned"
+            return Finding(name, False, [f"{name}: WRONG, {kind}"], [
+                "the function backward ends without `return`" if a is None and len(self.floats) == 1 else
+                "None stands in its place in the tuple that backward returns" if a is None else
+                f"a gradient is a NumPy array of the shape of what it belongs to: here {n.shape}"])
+        if a.shape != n.shape:
+            return Finding(name, False, [f"{name}: WRONG, its shape is {a.shape}, wanted {n.shape}"],
+                           [self.wrong_shape(a, n)])
+        if a.dtype != n.dtype and a.dtype.kind != "f":
+            return Finding(name, False, [f"{name}: WRONG, its dtype is {a.dtype}, wanted {n.dtype}"],
+                           [f"numbers were rounded to {a.dtype}: make the array with dtype=x.dtype"])
+        gradient = Gradient(name, a.astype(np.float64), n, kinks(projected, self.array(name), a, n))
+        if gradient.passed and a.dtype == n.dtype and not in_float32(a):
+            line = f"{name} {n.shape}: right, relative error {gradient.error:.1e}"
+            near = ", ".join(map(str, gradient.kinks))
+            return Finding(name, True, [line + (f" (a kink next to {near}: differences cannot tell there)"
+                                                if gradient.kinks else "")])
+        smooth = np.ones(n.shape, bool)
+        for index in gradient.kinks:
+            smooth[index] = False
+        off = smooth & ~(np.abs(a - n) < TOLERANCE * np.abs(np.concatenate([a.ravel(), n.ravel()])).max())
+        worst = np.unravel_index(np.argmax(np.where(smooth, np.nan_to_num(np.abs(a - n), nan=np.inf), -1)), n.shape)
+        measured = [f"{name} {n.shape}: WRONG, relative error {gradient.error:.1e}, "
+                    f"{off.sum()} of {n.size} entries are off",
+                    f"    worst entry {list(map(int, worst))}: yours {a[worst]:.6g}, "
+                    f"finite differences {n[worst]:.6g}"]
+        if gradient.error > 1e-3:
+            measured.append("    float precision cannot do this: rounding stays below 1e-7 here")
+        if gradient.kinks:
+            measured.append(f"    a kink next to {', '.join(map(str, gradient.kinks))}: left out of this")
+        diagnoses = self.diagnose(name, a, n, smooth, off)
+        return Finding(name, False, measured, diagnoses, [] if diagnoses else error_map(a, n, smooth, off))
+
+    # --- the questions, the most telling first ---------------------------------------------------
+
+    def wrong_shape(self, a, n):
+        if any(same(a.transpose(axes), n) for axes in itertools.permutations(range(a.ndim))):
+            return "transposed: the right numbers, with the axes swapped"
+        if a.size == n.size and same(a.reshape(n.shape), n):
+            return f"the right numbers, in another shape: reshape to {n.shape}, that of the array it belongs to"
+        for axis in range(a.ndim):
+            for axes in (axis,), tuple(range(axis + 1)):
+                if same(a.sum(axis=axes), n):
+                    return (f"not summed: what was used for each place along axis {', '.join(map(str, axes))} "
+                            "gets a gradient from each, and they add up")
+        for axis in range(n.ndim):
+            if any(same(a.reshape(-1), part.reshape(-1)) for part in (n.sum(axis=axis), n.mean(axis=axis))):
+                return f"axis {axis} of the gradient was summed or averaged away"
+        if a.T.shape == n.shape:
+            return "the axes are swapped, and the numbers are not the right ones either"
+        return f"a gradient has the shape of what it belongs to: here {n.shape}"
+
+    def diagnose(self, name, a, n, smooth, off):
+        """The causes that the evidence leaves: one where it singles it out, none where nothing fits."""
+        if not np.isfinite(a).all():
+            bad = list(map(int, np.argwhere(~np.isfinite(a))[0]))
+            return [f"NaN or infinity, first at {bad}: look for a division by zero, a root or logarithm of "
+                    "something not above 0, an overflow, or np.empty that was never filled"]
+        if in_float32(a) and same_to(a, n, 1e-4):
+            return ["float32 noise: right but for rounding to float32 on the way. x is float64 and so must be "
+                    "all that is computed from it; look for astype, np.float32 or dtype="]
+        a = a.astype(np.float64)
+        if same_to(a, n, 1e-5):
+            return ["float32 noise: some of it was computed in float32; look for astype, np.float32 or dtype=",
+                    "a small number was added that does not belong there, such as an ε against division by zero",
+                    "the differences are not precise enough: y is very large, or very curved, here"]
+        if not a.any():
+            return ["zero everywhere: nothing was " +
+                    ("added to the gradient of this parameter" if name in self.parameters else "passed on")]
+        if not n.any():
+            if self.numeric_forward != self.forward and name.startswith("target_encoder"):
+                return ["the gradient flows into the target branch: the stop-gradient is missing"]
+            return ["the output does not depend on this array at all: its gradient is exactly zero, yours is not"]
+        fit = np.where(smooth, n, 0)
+        own = np.where(smooth, a, 0)
+        for question in (self.ask_dy, self.ask_linear, self.ask_factor, self.ask_axes, self.ask_padding,
+                         self.ask_repeated_ids, self.ask_examples, self.ask_slices, self.ask_x):
+            answer = question(name, own, fit, off)
+            if answer:
+                return answer
+        return []
+
+    def ask_dy(self, name, a, n, off):
+        """Another dy: does yours change at all?"""
+        other = np.array(self.rng.standard_normal(self.y.shape))
+        if same(self.gradients(other)[name], self.analytic[name]):
+            ones = np.ones_like(self.dy)
+            right = same(self.gradients(ones)[name], self.numeric(ones, name)[0])
+            return ["the upstream gradient dy is ignored: with another dy yours stays the same"
+                    + ("; it is right for a dy of all ones only, which is why such a check does not see it"
+                       if right else "")]
+
+    def ask_linear(self, name, a, n, off):
+        """Every backward is linear in dy."""
+        if self.gradients(0 * self.dy)[name].any():
+            return ["something is added that does not come from dy: with a dy of zeros yours is not zero, as every "
+                    "gradient is"]
+        if not same(self.gradients(-2.5 * self.dy)[name], -2.5 * self.analytic[name]):
+            return ["the wrong saved value, or dy used twice: yours is not linear in dy, as every backward is (−2.5·dy "
+                    "should give −2.5 times the gradient). Perhaps dy stands where something from the forward "
+                    "belongs, such as the mask x > 0"]
+
+    def ask_factor(self, name, a, n, off):
+        """One factor for all entries, and for another dy too?"""
+        factor = float(np.sum(a * n) / np.sum(n * n)) if n.any() else 0
+        if factor and same(a, factor * n):
+            other = np.array(self.rng.standard_normal(self.y.shape))
+            mine, true = self.gradients(other)[name], self.numeric(other, name)[0]
+            if same(np.where(a != 0, mine, 0), factor * np.where(n != 0, true, 0)):
+                return self.name_factor(factor)
+
+    def name_factor(self, factor):
+        if abs(factor + 1) < CLOSE:
+            return ["the opposite sign: every entry is −1 times what it should be"]
+        sign = "the opposite sign, and " if factor < 0 else ""
+        size = abs(factor)
+        prefix = f"{sign}off by a constant factor: yours is everywhere {size:.6g} times what it should be"
+        causes = [cause for value, cause in self.factors() if abs(size / value - 1) < CLOSE]
+        if not causes:
+            return [f"{prefix}; that is none of the sizes at hand, {self.list_sizes()}"]
+        return [f"{prefix}. That is {cause}" for cause in causes]
+
+    def factors(self):
+        """(value, what it would mean) for 2, 1/2, the sizes at hand, and their products."""
+        yield 2.0, "2: counted twice, or the 2 of a square that is there already"
+        yield 0.5, "1/2: the 2 of the square is missing, or one of two equal parts"
+        for count in (1, 2):
+            for group in itertools.combinations(self.sizes.items(), count):
+                size = int(np.prod([value for _, value in group]))
+                text = " × ".join(f"{name} ({value})" for name, value in group)
+                if size > 1:
+                    yield float(size), f"{text}: a sum where a mean was asked"
+                    yield 1 / size, f"1 / {text}: divided by it once too often"
+                    yield 2.0 * size, f"2 × {text}: a sum where a mean was asked, and a 2 too many"
+                    yield size / 2, f"{text} / 2: a sum where a mean was asked, without the 2 of the square"
+                    yield 2 / size, f"2 / {text}: divided by it once too often, and a 2 too many"
+                    yield 1 / (2 * size), f"1 / (2 × {text}): divided by it once too often, without the 2 of the square"
+
+    def sizes_at_hand(self):
+        """{name: size} from the shapes of the first input and of the output."""
+        arrays = [x for x in flat(self.inputs) if isinstance(x, np.ndarray)]
+        sizes = {}
+        if arrays and arrays[0].ndim:
+            shape = arrays[0].shape
+            sizes["batch size"] = shape[0]
+            if arrays[0].ndim > 2 or self.ids and arrays[0].ndim > 1:
+                sizes["number of tokens"] = shape[1]
+            if arrays[0].dtype.kind == "f" and arrays[0].ndim > 1:
+                sizes["feature size"] = shape[-1]
+        if self.y.ndim > 1 and self.y.shape[-1] not in sizes.values():
+            sizes["output size"] = self.y.shape[-1]
+        return sizes
+
+    def list_sizes(self):
+        return ", ".join(f"{name} {size}" for name, size in self.sizes.items()) or "none"
+
+    def ask_axes(self, name, a, n, off):
+        """The right numbers with the axes swapped? (A square array hides it in the shape.)"""
+        if a.ndim == 2 and a.shape[0] == a.shape[1] and same(a.T, n):
+            return ["transposed: the right numbers, with the axes swapped; the array is square, so the shape "
+                    "does not show it"]
+
+    def ask_padding(self, name, a, n, off):
+        for mask in self.masks:
+            if a.shape[: mask.ndim] != mask.shape or mask.all():
+                continue
+            padding = ~mask
+            if not off[mask].any():
+                return ["padding is not masked: right at every token that is there, but the places that are only "
+                        "padding get a gradient, and should get none"]
+            count, length = mask.sum(axis=1), mask.shape[1]
+            share = (count / length)[(slice(None),) + (None,) * (a.ndim - 1)]
+            for wrong, meaning in ((share, "the length with its padding"), (count.max() and share * length, "1")):
+                if same(np.where(padding[(...,) + (None,) * (a.ndim - mask.ndim)], 0, a), wrong * n):
+                    also = "; and padding, which should get no gradient, gets one" if a[padding].any() else ""
+                    return [f"padding is not masked in the count: each sentence is divided by {meaning} instead "
+                            f"of by its own number of tokens{also}"]
+
+    def ask_repeated_ids(self, name, a, n, off):
+        """Are the rows that are off just those of the ids that occur more than once?"""
+        if name not in self.parameters or len(self.ids) != 1 or self.y.shape[:-1] != self.ids[0].shape:
+            return
+        ids, places, counts = np.unique(self.ids[0].ravel()[::-1], return_index=True, return_counts=True)
+        wrong_rows = set(np.flatnonzero(off.reshape(len(n), -1).any(axis=1)))
+        if wrong_rows and wrong_rows <= set(ids[counts > 1]):
+            last = np.zeros_like(self.dy)
+            rows = last.reshape(-1, last.shape[-1])[::-1]
+            rows[places] = self.dy.reshape(rows.shape)[::-1][places]
+            if same(a, self.numeric(last, name)[0]):
+                return ["repeated ids overwrite each other where they should add up: yours is the gradient from the "
+                        "last place of each id alone. `grad[ids] += dy` keeps only one of them"]
+            if (counts == 1).any():
+                return ["right for each id that occurs once, wrong for those of the repeated ids: they should get "
+                        "the sum over all their places"]
+
+    def ask_examples(self, name, a, n, off):
+        """Along some axis, are some places wholly right and the others not?"""
+        if a.ndim == 0 or a.size < 2:
+            return
+        for axis in range(a.ndim):
+            others = tuple(k for k in range(a.ndim) if k != axis)
+            wrong, trivial = off.any(axis=others), ~(n.any(axis=others))
+            right = ~wrong & ~trivial
+            wholly = (off | (n == 0)).all(axis=others)[wrong].all()
+            zero = not a[(slice(None),) * axis + (np.flatnonzero(wrong),)].any()
+            if wrong.any() and right.any() and wholly and (zero or a.ndim > 1):
+                what = self.axis_name(name, a, axis)
+                return [f"right for some {what} only: right at {ranges(right)}, "
+                        f"{'zero' if zero else 'wrong'} at {ranges(wrong)} along axis {axis}"]
+
+    def axis_name(self, name, a, axis):
+        if name in self.parameters:
+            return "rows" if axis == 0 else "columns"
+        return "examples" if axis == 0 and a.ndim > 1 else "entries" if a.ndim == 1 else f"places of axis {axis}"
+
+    def ask_slices(self, name, a, n, off):
+        """Is yours what one slice of dy alone gives (the last one: overwritten), or all but one?"""
+        for axis in range(self.dy.ndim):
+            size = self.dy.shape[axis]
+            for place in {size - 1, 0} if size > 1 else ():
+                part = np.zeros_like(self.dy)
+                where = (slice(None),) * axis + (place,)
+                part[where] = self.dy[where]
+                alone = self.numeric(part, name)[0]
+                which = "last" if place else "first"
+                if same(a, alone):
+                    alone = f"yours is the gradient from the {which} of the {size} along axis {axis} of dy alone"
+                    return [f"the others are left out: {alone}"] + \
+                           [f"overwritten where it should add up: {alone}"] * (which == "last")
+                if alone.any() and same(a, n - alone):
+                    return [f"the {which} of the {size} along axis {axis} of dy is left out"]
+
+    def ask_x(self, name, a, n, off):
+        """Another x: the true gradient changes; does yours?"""
+        if not self.floats:
+            return
+        kept = [self.inputs[i].copy() for i in self.floats]
+        for i in self.floats:
+            self.inputs[i][...] = self.rng.permuted(self.inputs[i])
+        mine, true = self.gradients(self.dy)[name], self.numeric(self.dy, name)[0]
+        for i, x in zip(self.floats, kept):
+            self.inputs[i][...] = x
+        if same(mine, self.analytic[name]) and not same(true, n):
+            return ["yours does not change with x, and the true gradient does: what depends on x is left out, or is "
+                    "the wrong saved value, not from the x of this call"]
+
+    # --- a right gradient, called again ----------------------------------------------------------
+
+    def further_calls(self, grads):
+        """Right once; is it right when called again, and when another forward comes in between?"""
+        findings = []
+        for name, parameter in self.parameters.items():
+            if parameter.grad is not grads[name]:
+                findings.append(Finding(name, False, [f"{name}.grad: WRONG, it is another array than before"], [
+                    f"overwritten where it should add up: {name}.grad was replaced by a new array, so the flat "
+                    "vector of all gradients no longer sees it. Add into it with +="]))
+        if findings:
+            return findings
+        _, backward = self.call(self.inputs)
+        self.gradients(self.dy, backward=backward)
+        again = self.collect(self.call(self.inputs)[1](self.dy.copy()))
+        for name in self.parameters:
+            if not same(again[name], 2 * self.analytic[name]):
+                once = same(again[name], self.analytic[name])
+                findings.append(Finding(name, False, [f"{name}.grad: WRONG after a second call"], [
+                    "overwritten where it should add up: a second backward should add to what is there (a layer "
+                    "used twice has two paths to the loss), and " +
+                    ("the first is lost. Use += in place of =" if once else "here it gives something else")]))
+        if findings:
+            return findings
+        other = [self.rng.permuted(x) if i in self.floats else x for i, x in enumerate(self.inputs)]
+        _, backward = self.call(self.inputs)
+        self.call(other)                                                # a second use, before the first is undone
+        for name, a in self.gradients(self.dy, backward=backward).items():
+            if not isinstance(a, np.ndarray) or not same(a, self.analytic[name]):
+                return [Finding(name, False, [f"{name}: WRONG when another forward comes before its backward"], [
+                    "the wrong saved value: what forward saved was overwritten by the next forward (in self?). Keep "
+                    "it in a local variable of forward, which the backward of that call sees"])]
+        return []
+
+
+class Wrong(Exception):
+    """Nothing further can be measured."""
+
+    def __init__(self, name, diagnosis):
+        super().__init__(diagnosis)
+        self.name, self.diagnosis = name, diagnosis
+
+
+def in_float32(a):
+    """Whether all entries are numbers of float32, as no sum of random dy is by chance."""
+    with np.errstate(over="ignore"):
+        return bool(a.any() and np.array_equal(a, a.astype(np.float32)))
+
+
+def same_to(a, n, tolerance):
+    return a.shape == n.shape and np.abs(a - n).max() <= tolerance * np.abs(n).max()
+
+
+def flat(values):
+    """The values with tuples taken apart."""
+    for value in values:
+        yield from flat(value) if isinstance(value, tuple) else (value,)
+
+
+def describe(value):
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    return "nothing (None)" if value is None else f"a {type(value).__name__}"
+
+
+def ranges(wanted):
+    """[True, True, False, True] -> "0-1, 3"."""
+    places = np.flatnonzero(wanted)
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def error_map(a, n, smooth, off, rows=12, columns=40):
+    """A map of the errors, a character an entry: . agrees, - opposite sign, 0 yours is zero, x else."""
+    marks = np.select([~smooth, ~off, same_entries(a, -n), a == 0], list("^.-0"), "x")
+    table = marks.reshape(-1, marks.shape[-1]) if marks.ndim else marks.reshape(1, 1)
+    lines = ["".join(row[:columns]) + ("…" if len(row) > columns else "") for row in table[:rows]]
+    if len(table) > rows:
+        lines.append("…")
+    return lines + ["(. agrees   - opposite sign   0 yours is zero   ^ kink   x anything else)"]
+
+
+def same_entries(a, b):
+    return np.abs(a - b) <= CLOSE * np.maximum(np.abs(a), np.abs(b))

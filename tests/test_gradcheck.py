@@ -1,0 +1,488 @@
+"""The gradient check itself: right gradients pass, wrong ones have no way through."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minijepa import gradcheck
+from minijepa.gradcheck import EPSILON, Gradient, central_difference, check, check_step, main
+from minijepa.jepa import TREATMENTS, ToyJEPA
+from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential
+from minijepa.losses import mse
+from minijepa.options import UserError
+
+seeds = st.integers(0, 2**32 - 1)
+few = settings(deadline=None, max_examples=25)
+
+
+def by_name(gradients):
+    return {g.name: g for g in gradients}
+
+
+class Altered(Linear):
+    """Linear with something else in the place of one of its gradients."""
+
+    def __init__(self, rng, sizes=(3, 4), **alter):
+        super().__init__(*sizes, rng, np.float64)
+        self.alter = alter
+
+    def forward(self, x):
+        y, undo = super().forward(x)
+
+        def backward(dy):
+            dx = undo(dy)
+            for name in self.alter.keys() & {"weight", "bias"}:
+                grad = getattr(self, name).grad
+                grad[...] = self.alter[name](grad.copy())
+            return self.alter["dx"](dx) if "dx" in self.alter else dx
+
+        return y, backward
+
+
+def one_entry_off(gradient):
+    gradient = gradient.copy()
+    gradient.flat[-1] *= 1.001
+    return gradient
+
+
+MISTAKES = {
+    "another sign": lambda g: -g,
+    "twice": lambda g: 2 * g,
+    "a millionth too much": lambda g: g * (1 + 1e-6),
+    "nothing": lambda g: 0 * g,
+    "divided by the batch": lambda g: g / 2,
+    "rolled": lambda g: np.roll(g, 1),
+    "one entry off": one_entry_off,
+    "NaN": lambda g: np.full_like(g, np.nan),
+    "one NaN": lambda g: np.where(g == g.max(), np.nan, g),
+}
+
+
+@given(seeds)
+@few
+def test_right_gradients_pass(seed):
+    rng = np.random.default_rng(seed)
+    for layer, inputs in [(Linear(3, 4, rng, np.float64), [rng.standard_normal((2, 3))]),
+                          (Embedding(5, 3, rng, np.float64), [rng.integers(0, 5, (2, 4))]),
+                          (Mean(), [rng.standard_normal((2, 3, 4)), np.arange(3) < [[1], [3]]]),
+                          (mse, [rng.standard_normal((2, 3)), rng.standard_normal((2, 3))])]:
+        gradients = check(layer, *inputs, rng=rng)
+        assert gradients and all(g.passed and not g.kinks for g in gradients)
+
+
+def test_gradients_are_listed_inputs_first_then_parameters_by_name():
+    rng = np.random.default_rng(0)
+    names = [g.name for g in check(Linear(3, 4, rng, np.float64), rng.standard_normal((2, 3)), rng=rng)]
+    assert names == ["input 0", "weight", "bias"]
+    names = [g.name for g in check(mse, np.zeros(2), np.ones(2), rng=rng)]
+    assert names == ["input 0", "input 1"]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("place, name", [("dx", "input 0"), ("weight", "weight"), ("bias", "bias")])
+def test_a_wrong_gradient_fails_and_no_other(mistake, place, name):
+    rng = np.random.default_rng(0)
+    layer = Altered(rng, **{place: MISTAKES[mistake]})
+    gradients = check(layer, rng.standard_normal((2, 3)), rng=rng)
+    assert [g.name for g in gradients if not g.passed] == [name]
+    assert not any(g.kinks for g in gradients)
+
+
+def test_a_transposed_gradient_fails():
+    rng = np.random.default_rng(0)
+    gradients = check(Altered(rng, (3, 3), weight=np.transpose), rng.standard_normal((2, 3)), rng=rng)
+    assert [g.name for g in gradients if not g.passed] == ["weight"]
+
+
+def test_a_gradient_that_ignores_dy_fails():
+    gradient, = check(lambda x: (3 * x, lambda dy: 3 * np.ones_like(dy)), np.ones((2, 3)),
+                      rng=np.random.default_rng(0))
+    assert not gradient.passed
+
+
+def test_a_gradient_that_does_not_add_up_repeated_ids_fails():
+    class LastOneWins(Embedding):
+        def forward(self, ids):
+            def backward(dy):
+                self.weight.grad[ids] += dy
+            return self.weight.value[ids], backward
+
+    layer = LastOneWins(4, 3, np.random.default_rng(0), np.float64)
+    assert check(layer, np.array([0, 3]), rng=np.random.default_rng(0))[0].passed
+    assert not check(layer, np.array([3, 3]), rng=np.random.default_rng(0))[0].passed
+
+
+def test_a_backward_that_writes_into_dy_does_not_change_what_it_is_held_against():
+    def forward(x):
+        def backward(dy):
+            dy *= 3
+            return dy
+        return x.copy(), backward
+
+    gradient, = check(forward, np.ones((2, 3)), rng=np.random.default_rng(0))
+    assert not gradient.passed
+
+
+def test_gradients_left_from_before_do_not_matter():
+    rng = np.random.default_rng(0)
+    layer = Linear(3, 4, rng, np.float64)
+    layer.weight.grad += 5
+    assert all(g.passed for g in check(layer, rng.standard_normal((2, 3)), rng=rng))
+
+
+def test_what_was_measured_stays_when_the_layer_is_checked_again():
+    rng = np.random.default_rng(0)
+    layer, x = Linear(3, 4, rng, np.float64), rng.standard_normal((2, 3))
+    first = check(layer, x, rng=rng)
+    kept = [g.analytic.copy() for g in first]
+    check(layer, x, rng=rng)
+    assert all(np.array_equal(g.analytic, analytic) for g, analytic in zip(first, kept))
+
+
+def test_the_gradients_are_those_of_the_layer():
+    """What is reported is the array itself, not just a verdict about it."""
+    x = np.array([[1.0, -2.0, 3.0]])
+    gradient, = check(lambda x: (np.sum(x**2), lambda dy: 2 * x * dy), x, rng=np.random.default_rng(0))
+    dy = np.random.default_rng(0).standard_normal()
+    np.testing.assert_allclose(gradient.analytic, 2 * x * dy, rtol=1e-15)
+    np.testing.assert_allclose(gradient.numeric, 2 * x * dy, rtol=1e-8)
+
+
+# The error
+
+@pytest.mark.parametrize("analytic, numeric, kinks, error", [
+    ([1.0, 2.0], [1.5, 4.0], [], 2 / 4),
+    ([8.0, -2.0], [4.0, -2.0], [], 4 / 8),
+    ([-8.0, 2.0], [-8.0, 4.0], [], 2 / 8),             # the largest entry sets the scale
+    ([0.25, -0.125], [0.5, -0.125], [], 0.25 / 0.5),
+    ([1.0, 2.0], [-1.0, -2.0], [], 2.0),
+    ([0.0, 0.0], [0.0, 3.0], [], 1.0),
+    ([0.0, 3.0], [0.0, 0.0], [], 1.0),
+    ([0.0, 0.0], [0.0, 0.0], [], 0.0),
+    ([9.0, 2.0], [1.0, 2.0], [(0,)], 0.0),
+    ([9.0, 2.0], [1.0, 4.0], [(0,)], 2 / 4),
+    ([9.0, 2.0], [1.0, 4.0], [(0,), (1,)], 0.0),
+])
+def test_the_error_is_relative_to_the_largest_entry(analytic, numeric, kinks, error):
+    gradient = Gradient("it", np.array(analytic), np.array(numeric), kinks)
+    assert gradient.error == error
+    assert gradient.passed == (error == 0)
+
+
+def test_the_kinks_of_a_matrix_are_single_entries():
+    analytic = np.array([[9.0, 2.0], [2.0, 2.0]])
+    numeric = np.array([[1.0, 2.0], [4.0, 2.0]])
+    assert Gradient("it", analytic, numeric, [(0, 0)]).error == 2 / 4
+
+
+@pytest.mark.parametrize("off, passed", [(0.99e-7, True), (1.01e-7, False)])
+def test_an_error_passes_below_one_ten_millionth(off, passed):
+    assert Gradient("it", np.array([1 - off]), np.array([1.0]), []).passed == passed
+
+
+@pytest.mark.parametrize("analytic, numeric", [
+    ([np.nan, 1.0], [1.0, 1.0]),
+    ([np.nan, np.nan], [1.0, 1.0]),
+    ([1.0, 1.0], [1.0, np.nan]),
+    ([0.0, 0.0], [0.0, np.nan]),
+    ([np.nan, 0.0], [np.nan, 0.0]),
+])
+def test_a_nan_never_passes(analytic, numeric):
+    assert not Gradient("it", np.array(analytic), np.array(numeric), []).passed
+
+
+def test_two_gradients_of_zero_agree_exactly():
+    zeros = lambda x: (np.zeros_like(x), np.zeros_like)
+    gradient, = check(zeros, np.ones((2, 3)), rng=np.random.default_rng(0))
+    assert gradient.error == 0.0 and gradient.passed and not gradient.kinks
+
+
+# Differences
+
+def test_the_central_difference_is_exact_for_a_parabola():
+    x = np.array([[2.0, 3.0], [5.0, 7.0]])
+    slope = central_difference(lambda: np.sum(x**2), x, (1, 0), epsilon=0.5)
+    assert slope == 2 * 5.0
+    assert central_difference(lambda: np.sum(x**3), x, (0, 1), epsilon=0.5) == 3 * 9 + 0.25
+
+
+def test_epsilon_can_be_chosen():
+    """The difference of x³ is 3x² + ε²."""
+    cube = lambda x: (np.sum(x**3), lambda dy: 3 * x**2 * dy)
+    gradient, = check(cube, np.array([2.0]), rng=np.random.default_rng(0), epsilon=0.1)
+    assert gradient.error == pytest.approx(0.01 / 12.01, rel=1e-9)
+
+
+def test_a_method_is_checked_with_the_parameters_of_its_module():
+    rng = np.random.default_rng(0)
+    layer = Linear(3, 4, rng, np.float64)
+    gradients = check(layer.forward, rng.standard_normal((2, 3)), rng=rng)
+    assert [g.name for g in gradients] == ["input 0", "weight", "bias"]
+    assert all(g.passed for g in gradients)
+
+
+def test_the_differences_may_be_taken_of_another_forward():
+    rng = np.random.default_rng(0)
+    twice = lambda x: (2 * x, None)
+    once_and_twice = lambda x: (x, lambda dy: 2 * dy)
+    assert not check(once_and_twice, np.ones(3), rng=rng)[0].passed
+    assert check(once_and_twice, np.ones(3), rng=rng, numeric_forward=twice)[0].passed
+
+
+@given(seeds)
+@few
+def test_inputs_and_parameters_are_put_back_bit_for_bit(seed):
+    rng = np.random.default_rng(seed)
+    layers = Sequential(Linear(3, 4, rng, np.float64), ReLU(), Linear(4, 2, rng, np.float64))
+    x = rng.standard_normal((2, 3)) * 10.0 ** rng.integers(-300, 3, (2, 3))
+    x[0, 0] = -0.0
+    arrays = [x] + [p.value for p in layers.named_parameters().values()]
+    before = [array.tobytes() for array in arrays]
+    check(layers, x, rng=rng)
+    assert [array.tobytes() for array in arrays] == before
+
+
+# Kinks
+
+def kinked(x, alter=lambda dx: dx):
+    y, backward = ReLU().forward(x)
+    return y, lambda dy: alter(backward(dy))
+
+
+NEAR_ZERO = np.array([[0.0, 1.0, -1.0], [0.3 * EPSILON, 2.0, -0.9 * EPSILON]])
+NEAR_KINKS = [(0, 0), (1, 0), (1, 2)]
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_kinks_are_found_and_named(scale):
+    """Whatever the size of the gradients."""
+    def forward(x):
+        y, backward = ReLU().forward(x)
+        return scale * y, lambda dy: backward(scale * dy)
+
+    gradient, = check(forward, NEAR_ZERO.copy(), rng=np.random.default_rng(0))
+    assert gradient.kinks == NEAR_KINKS
+    assert all(type(i) is int for index in gradient.kinks for i in index)
+    assert gradient.passed
+
+
+def test_how_near_a_kink_is_depends_on_epsilon():
+    x = np.array([0.3e-3, 1.5e-3, -0.3e-3, 1.0])
+    gradient, = check(ReLU(), x, rng=np.random.default_rng(0), epsilon=1e-3)
+    assert gradient.kinks == [(0,), (2,)] and gradient.passed
+
+
+def test_another_kink_further_off_does_not_hide_the_near_one():
+    def forward(x):
+        near, near_backward = ReLU().forward(x)
+        far, far_backward = ReLU().forward(x - 6 * EPSILON)
+        return near + 20 * far, lambda dy: near_backward(dy) + 20 * far_backward(dy)
+
+    gradient, = check(forward, np.array([0.3 * EPSILON, 1.0]), rng=np.random.default_rng(0))
+    assert gradient.kinks == [(0,)] and gradient.passed
+
+
+def test_nothing_is_a_kink_where_none_is_near():
+    x = np.array([1.1, -1.1, 1.9, -1.9, 3.0, -3.0]) * EPSILON
+    gradient, = check(ReLU(), x, rng=np.random.default_rng(0))
+    assert gradient.passed and gradient.kinks == []
+
+
+@pytest.mark.parametrize("mistake", ["another sign", "twice", "NaN"])
+def test_a_kink_is_no_excuse_for_a_wrong_gradient(mistake):
+    """0.3 ε to the right of the kink the gradient is dy; what is far from dy is wrong."""
+    x = np.full(6, 0.3 * EPSILON)
+    gradient, = check(lambda x: kinked(x, MISTAKES[mistake]), x, rng=np.random.default_rng(0))
+    assert not gradient.passed and not gradient.kinks
+
+
+@pytest.mark.parametrize("mistake", ["another sign", "twice", "a millionth too much", "NaN"])
+def test_kinks_do_not_excuse_their_neighbours(mistake):
+    gradient, = check(lambda x: kinked(x, MISTAKES[mistake]), NEAR_ZERO.copy(),
+                      rng=np.random.default_rng(0))
+    assert not gradient.passed
+
+
+@pytest.mark.parametrize("distance", [1.5, 1.9, 2.5, 3.5])
+def test_a_kink_out_of_reach_of_the_difference_is_no_excuse(distance):
+    x = np.array([distance, -distance]) * EPSILON
+    off = lambda dx: dx + 0.001
+    gradient, = check(lambda x: kinked(x, off), x, rng=np.random.default_rng(0))
+    assert not gradient.passed and not gradient.kinks
+
+
+@pytest.mark.parametrize("curvature", [1e2, 1e4, -1e4])
+def test_curvature_is_not_taken_for_a_kink(curvature):
+    """Where a parabola is steep, slopes to the left and the right differ much, and it is smooth."""
+    x = np.array([-0.3, 0.1, 0.2, 0.5])
+    jump = 2 * EPSILON * abs(curvature)
+
+    def parabola(wrong):
+        return lambda x: (np.sum(curvature / 2 * x**2), lambda dy: (curvature * x + wrong) * dy)
+
+    right, = check(parabola(0), x, rng=np.random.default_rng(0))
+    assert right.passed and not right.kinks
+    for wrong in 0.1 * jump, 0.5 * jump, -0.9 * jump:
+        gradient, = check(parabola(wrong), x, rng=np.random.default_rng(0))
+        assert not gradient.passed and not gradient.kinks
+
+
+def test_kinks_are_found_in_parameters_too():
+    """The second hidden unit sits at its kink, so its bias and its weights do."""
+    layers = Sequential(Linear(2, 3, np.random.default_rng(0), np.float64), ReLU())
+    layers.layers[0].weight.value[:] = [[1, 2], [1, -1], [2, 1]]
+    layers.layers[0].bias.value[:] = 0
+    gradients = by_name(check(layers, np.array([[1.0, 1.0]]), rng=np.random.default_rng(0)))
+    assert gradients["0.weight"].kinks == [(1, 0), (1, 1)]
+    assert gradients["0.bias"].kinks == [(1,)]
+    assert all(g.passed for g in gradients.values())
+
+
+# What backward must return
+
+@pytest.mark.parametrize("backward, error, words", [
+    (lambda dy: (dy, dy), ValueError, "backward: wanted 1 gradients, was given 2"),
+    (lambda dy: (), ValueError, "backward: wanted 1 gradients, was given 0"),
+    (lambda dy: None, TypeError,
+     "backward's gradient of input 0: wanted a NumPy array, was given NoneType"),
+    (lambda dy: dy.T, ValueError,
+     "backward's gradient of input 0: wanted shape (2, 3), was given (3, 2)"),
+    (lambda dy: dy[:1], ValueError,
+     "backward's gradient of input 0: wanted shape (2, 3), was given (1, 3)"),
+    (lambda dy: dy.astype(np.float32), TypeError,
+     "backward's gradient of input 0: wanted dtype float64, was given float32"),
+])
+def test_backward_must_return_one_gradient_for_each_input(backward, error, words):
+    with pytest.raises(error) as caught:
+        check(lambda x: (x.copy(), backward), np.ones((2, 3)), rng=np.random.default_rng(0))
+    assert str(caught.value) == words
+
+
+def test_a_loss_must_return_both_gradients():
+    with pytest.raises(ValueError, match="backward: wanted 2 gradients, was given 1"):
+        check(lambda a, b: (a + b, lambda dy: dy), np.ones(3), np.ones(3), rng=np.random.default_rng(0))
+
+
+def test_the_gradient_of_a_parameter_must_have_its_shape():
+    class Odd(Linear):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.bias.grad = np.zeros((1, 4))
+
+    layer = Odd(3, 4, np.random.default_rng(0), np.float64)
+    with pytest.raises(ValueError, match=r"backward's gradient of bias: wanted shape \(4,\)"):
+        check(layer, np.ones((2, 3)), rng=np.random.default_rng(0))
+
+
+def test_the_check_wants_float64():
+    rounded = lambda x: (x.astype(np.float64), lambda dy: dy)
+    with pytest.raises(TypeError, match="the check of input 0: wanted dtype float64, was given float32"):
+        check(rounded, np.ones(3, np.float32), rng=np.random.default_rng(0))
+
+
+# A whole step
+
+def step(treatment):
+    rng = np.random.default_rng(0)
+    model = ToyJEPA(5, rng, 2, 3, 4, np.float64, treatment)
+    return model, (np.array([[0, 1], [2, 3]]), np.ones((2, 2), bool)), np.array([[1, 4], [4, 2], [0, 0]])
+
+
+@pytest.mark.parametrize("treatment", TREATMENTS)
+def test_a_step_passes_and_the_stopped_target_encoder_gets_exactly_nothing(treatment):
+    model, x, y = step(treatment)
+    gradients = by_name(check_step(model, x, y, np.random.default_rng(1)))
+    assert gradients.keys() == model.named_parameters().keys()
+    assert all(g.passed for g in gradients.values())
+    for name, g in gradients.items():
+        if name.startswith("target_encoder."):
+            assert (g.error == 0.0 and not g.analytic.any()) == (treatment != "joint")
+
+
+def test_the_targets_are_held_for_the_check_alone():
+    model, x, y = step("stopgrad")
+    before = model.encode_target(y)[0]
+    check_step(model, x, y, np.random.default_rng(1))
+    assert np.array_equal(model.encode_target(y[::-1])[0], before[::-1])
+
+
+@pytest.mark.parametrize("treatment", TREATMENTS)
+def test_a_step_that_treats_the_target_in_another_way_fails(treatment):
+    """The gradients of `joint` are wrong where the gradient should stop, and the other way round."""
+    class Mistaken(ToyJEPA):
+        def forward(self, x, y):
+            declared, self.treatment = self.treatment, "stopgrad" if treatment == "joint" else "joint"
+            loss, undo = super().forward(x, y)
+            wrong, self.treatment = self.treatment, declared
+
+            def backward(dloss):
+                self.treatment = wrong
+                undo(dloss)
+                self.treatment = declared
+
+            return loss, backward
+
+    model, x, y = step(treatment)
+    model.__class__ = Mistaken
+    failed = {g.name for g in check_step(model, x, y, np.random.default_rng(1)) if not g.passed}
+    assert failed == {name for name in model.named_parameters()
+                      if name.startswith(("embedding.", "target_encoder."))}
+
+
+# The command
+
+def rows(text):
+    """(what, gradient of, error) of each row between the header and the closing line."""
+    return [(line[:16].strip(), line[17:43].strip(), re.search(r"\d\.\de[+-]\d\d", line).group(), line)
+            for line in text.splitlines()[1:-1]]
+
+
+def test_the_command_passes_and_shows_every_gradient(capsys):
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    table = rows(text)
+    assert {what for what, *_ in table} == {
+        "Embedding", "Linear", "ReLU", "Mean", "Sequential", "mse",
+        "step, ema", "step, stopgrad", "step, joint"}
+    assert all(float(error) < 1e-7 for _, _, error, _ in table)
+    assert "WRONG" not in text
+    assert text.splitlines()[-1].startswith(f"{len(table)} gradients, 0 wrong")
+    names = set(ToyJEPA(2, np.random.default_rng(0)).named_parameters())
+    for treatment in TREATMENTS:
+        errors = {name: error for what, name, error, _ in table if what == f"step, {treatment}"}
+        assert errors.keys() == names
+        for name, error in errors.items():
+            stopped = treatment != "joint" and name.startswith("target_encoder.")
+            assert (error == "0.0e+00") == stopped
+
+
+def test_the_command_fails_where_a_backward_is_broken(capsys, monkeypatch):
+    right = Mean.forward
+
+    def broken(self, *inputs):
+        y, backward = right(self, *inputs)
+        return y, lambda dy: 2 * backward(dy)
+
+    monkeypatch.setattr(Mean, "forward", broken)
+    assert main([]) == 1
+    text = capsys.readouterr().out
+    wrong = {(what, name) for what, name, _, line in rows(text) if line.endswith("  WRONG")}
+    assert wrong == {("Mean", "input 0")} | {(f"step, {t}", "embedding.weight") for t in TREATMENTS}
+    assert "gradients, 4 wrong" in text.splitlines()[-1]
+
+
+def test_the_command_names_the_kinks(capsys, monkeypatch):
+    def with_a_kink(rng):
+        yield "ReLU", check(ReLU(), NEAR_ZERO.copy(), rng=rng)
+
+    monkeypatch.setattr(gradcheck, "standard_checks", with_a_kink)
+    assert main([]) == 0
+    assert "(kink at (0, 0), (1, 0), (1, 2))" in capsys.readouterr().out
+
+
+def test_the_command_takes_no_arguments():
+    with pytest.raises(UserError, match="unrecognized arguments: everything"):
+        main(["everything"])

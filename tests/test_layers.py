@@ -1,0 +1,434 @@
+"""Every layer against sums written out in loops or einsum, in both dtypes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential
+
+seeds = st.integers(0, 2**32 - 1)
+dtypes = st.sampled_from([np.float32, np.float64])
+few = settings(deadline=None, max_examples=30)
+
+
+def sizes(count):
+    """Sizes that are all different, so that no axis can stand in for another."""
+    return st.lists(st.integers(1, 8), min_size=count, max_size=count, unique=True)
+
+
+def leading(max_dims=3):
+    return st.lists(st.integers(1, 5), max_size=max_dims).map(tuple)
+
+
+def normal(rng, shape, dtype):
+    return np.asarray(rng.standard_normal(shape), dtype)
+
+
+def agree(actual, expected, dtype):
+    """The same shape, exactly this dtype, and equal up to the rounding of that dtype."""
+    expected = np.asarray(expected)
+    tolerance = {np.float32: 5e-6, np.float64: 1e-13}[dtype] * max(1, np.abs(expected).max(initial=0))
+    assert actual.dtype == dtype
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
+
+
+def f64(*arrays):
+    return [array.astype(np.float64) for array in arrays]
+
+
+# Each case: how to make the layer, and its inputs.
+def embedding_case(rng, dtype):
+    return Embedding(5, 3, rng, dtype), [rng.integers(0, 5, (4, 6))]
+
+
+def linear_case(rng, dtype):
+    return Linear(3, 4, rng, dtype), [normal(rng, (2, 5, 3), dtype)]
+
+
+def relu_case(rng, dtype):
+    return ReLU(), [normal(rng, (2, 5, 3), dtype)]
+
+
+def mean_case(rng, dtype):
+    mask = np.array([[True, False, True], [False, True, False]])
+    return Mean(), [normal(rng, (2, 3, 5), dtype), mask]
+
+
+def sequential_case(rng, dtype):
+    layers = Linear(3, 4, rng, dtype), ReLU(), Linear(4, 2, rng, dtype)
+    return Sequential(*layers), [normal(rng, (5, 3), dtype)]
+
+
+every_layer = pytest.mark.parametrize(
+    "case", [embedding_case, linear_case, relu_case, mean_case, sequential_case])
+trained_layer = pytest.mark.parametrize("case", [embedding_case, linear_case, sequential_case])
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@every_layer
+@both_dtypes
+def test_the_dtype_is_kept(case, dtype):
+    rng = np.random.default_rng(0)
+    layer, inputs = case(rng, dtype)
+    y, backward = layer.forward(*inputs)
+    dx = backward(normal(rng, y.shape, dtype))
+    assert y.dtype == dtype
+    assert case is embedding_case or dx.dtype == dtype
+    for p in layer.named_parameters().values():
+        assert p.value.dtype == p.grad.dtype == dtype
+
+
+@every_layer
+@both_dtypes
+def test_nothing_that_was_given_is_written_to(case, dtype):
+    rng = np.random.default_rng(1)
+    layer, inputs = case(rng, dtype)
+    kept_inputs = [x.copy() for x in inputs]
+    kept_values = [p.value.copy() for p in layer.named_parameters().values()]
+    y, backward = layer.forward(*inputs)
+    kept_y = y.copy()
+    dy = normal(rng, y.shape, dtype)
+    kept_dy = dy.copy()
+    backward(dy)
+    assert np.array_equal(dy, kept_dy)
+    assert np.array_equal(y, kept_y)
+    assert all(map(np.array_equal, inputs, kept_inputs))
+    assert all(map(np.array_equal, [p.value for p in layer.named_parameters().values()], kept_values))
+
+
+@trained_layer
+@both_dtypes
+def test_backward_called_twice_doubles_the_gradients(case, dtype):
+    rng = np.random.default_rng(2)
+    layer, inputs = case(rng, dtype)
+    y, backward = layer.forward(*inputs)
+    dy = normal(rng, y.shape, dtype)
+    first_dx = backward(dy)
+    once = {name: p.grad.copy() for name, p in layer.named_parameters().items()}
+    second_dx = backward(dy)
+    assert np.array_equal(first_dx, second_dx)
+    for name, p in layer.named_parameters().items():
+        assert once[name].any()
+        agree(p.grad, 2 * once[name], dtype)
+
+
+@trained_layer
+def test_a_layer_used_twice_in_one_step_adds_up(case):
+    """Backwards called after both forwards give what each use gives alone."""
+    def gradients(*uses):
+        layer, _ = case(np.random.default_rng(3), np.float64)
+        backwards = []
+        for use in uses:
+            rng = np.random.default_rng(use)
+            _, inputs = case(rng, np.float64)
+            y, backward = layer.forward(*inputs)
+            backwards.append((backward, normal(rng, y.shape, np.float64)))
+        dxs = [backward(dy) for backward, dy in backwards]
+        return dxs, {name: p.grad for name, p in layer.named_parameters().items()}
+
+    (dx4,), alone4 = gradients(4)
+    (dx5,), alone5 = gradients(5)
+    (both4, both5), together = gradients(4, 5)
+    assert np.array_equal(both4, dx4) and np.array_equal(both5, dx5)
+    for name in together:
+        agree(together[name], alone4[name] + alone5[name], np.float64)
+
+
+@every_layer
+def test_backward_refuses_a_gradient_of_another_shape(case):
+    rng = np.random.default_rng(6)
+    layer, inputs = case(rng, np.float64)
+    y, backward = layer.forward(*inputs)
+    for wrong in y.shape[::-1], y.shape[1:], (1, *y.shape[1:]), (2, *y.shape):
+        with pytest.raises(ValueError) as caught:
+            backward(np.zeros(wrong))
+        message = str(caught.value)
+        assert "wanted shape" in message and message.endswith(f"was given {wrong}")
+    if case is not sequential_case:                    # there the last layer speaks for it
+        assert type(layer).__name__ in message and str(y.shape) in message
+
+
+@every_layer
+@both_dtypes
+def test_backward_refuses_a_gradient_of_another_dtype(case, dtype):
+    layer, inputs = case(np.random.default_rng(7), dtype)
+    y, backward = layer.forward(*inputs)
+    other = np.float64 if dtype == np.float32 else np.float32
+    words = f"wanted dtype {np.dtype(dtype)}, was given {np.dtype(other)}"
+    with pytest.raises(TypeError, match=words):
+        backward(y.astype(other))
+
+
+# Embedding
+
+@given(seeds, dtypes, sizes(2), leading())
+@few
+def test_embedding_looks_up_rows_and_adds_up_repeated_ids(seed, dtype, table, shape):
+    V, E = table
+    rng = np.random.default_rng(seed)
+    layer = Embedding(V, E, rng, dtype)
+    ids = rng.integers(0, V, shape)
+    y, backward = layer.forward(ids)
+    assert y.shape == (*shape, E) and y.dtype == dtype
+    for place in np.ndindex(shape):
+        assert np.array_equal(y[place], layer.weight.value[ids[place]])
+
+    dy = normal(rng, y.shape, dtype)
+    expected = np.zeros((V, E))
+    for place in np.ndindex(shape):
+        for e in range(E):
+            expected[ids[place], e] += dy[place][e]
+    assert backward(dy) is None                        # ids have no gradient
+    agree(layer.weight.grad, expected, dtype)
+
+
+def test_embedding_adds_the_same_id_as_often_as_it_occurs():
+    layer = Embedding(4, 2, np.random.default_rng(0), np.float64)
+    _, backward = layer.forward(np.array([[2, 2], [0, 2]]))
+    backward(np.array([[[1.0, 10.0], [2.0, 20.0]], [[3.0, 30.0], [4.0, 40.0]]]))
+    assert np.array_equal(layer.weight.grad, [[3, 30], [0, 0], [7, 70], [0, 0]])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int16, np.uint16, np.int32, np.uint32,
+                                  np.int64, np.uint64])
+def test_embedding_takes_ids_of_any_integer_type(kind):
+    """The place of a row in the table does not fit into a byte, though its id does."""
+    layer = Embedding(120, 300, np.random.default_rng(0), np.float64)
+    y, backward = layer.forward(np.array([3, 119], kind))
+    backward(np.ones_like(y))
+    assert np.flatnonzero(layer.weight.grad.any(axis=1)).tolist() == [3, 119]
+
+
+def test_embedding_of_no_ids_is_empty():
+    layer = Embedding(4, 3, np.random.default_rng(0))
+    y, backward = layer.forward(np.zeros((0, 2), int))
+    backward(y)
+    assert y.shape == (0, 2, 3) and not layer.weight.grad.any()
+
+
+@pytest.mark.parametrize("ids", [[0, -1], [2, 5], [-7, 9]])
+def test_embedding_refuses_ids_outside_the_table(ids):
+    words = f"Embedding: wanted ids from 0 to 4, was given ids from {min(ids)} to {max(ids)}"
+    with pytest.raises(IndexError, match=words):
+        Embedding(5, 3, np.random.default_rng(0)).forward(np.array(ids))
+
+
+@pytest.mark.parametrize("kind", ["float64", "bool"])
+def test_embedding_refuses_ids_that_are_not_integers(kind):
+    with pytest.raises(TypeError, match=f"Embedding: wanted integer ids, was given {kind}"):
+        Embedding(5, 3, np.random.default_rng(0)).forward(np.ones(2, kind))
+
+
+def test_embedding_starts_as_standard_normal():
+    weight = Embedding(300, 100, np.random.default_rng(0), np.float64).weight.value
+    assert weight.shape == (300, 100)
+    assert abs(weight.mean()) < 0.02                   # 3.5 standard errors of 30,000 draws
+    assert abs(weight.std() - 1) < 0.015
+    assert abs((weight**4).mean() - 3) < 0.2           # 1.8 if it were uniform
+
+
+# Linear
+
+@given(seeds, dtypes, sizes(2), leading())
+@few
+def test_linear_is_einsum_forward_and_backward(seed, dtype, features, shape):
+    inputs, outputs = features
+    rng = np.random.default_rng(seed)
+    layer = Linear(inputs, outputs, rng, dtype)
+    x = normal(rng, (*shape, inputs), dtype)
+    dy = normal(rng, (*shape, outputs), dtype)
+    y, backward = layer.forward(x)
+    dx = backward(dy)
+
+    W, b, x, dy = f64(layer.weight.value, layer.bias.value, x, dy)
+    agree(y, np.einsum("oi,...i->...o", W, x) + b, dtype)
+    agree(dx, np.einsum("oi,...o->...i", W, dy), dtype)
+    dW, db = np.zeros((outputs, inputs)), np.zeros(outputs)
+    for place in np.ndindex(shape):
+        for o in range(outputs):
+            db[o] += dy[place][o]
+            for i in range(inputs):
+                dW[o, i] += dy[place][o] * x[place][i]
+    agree(layer.weight.grad, dW, dtype)
+    agree(layer.bias.grad, db, dtype)
+
+
+def test_linear_starts_uniform_within_one_over_root_of_the_inputs():
+    layer = Linear(16, 5000, np.random.default_rng(0), np.float64)
+    assert layer.weight.value.shape == (5000, 16) and layer.bias.value.shape == (5000,)
+    for values in layer.weight.value, layer.bias.value:
+        assert -0.25 <= values.min() < -0.249 and 0.249 < values.max() <= 0.25
+        assert abs(values.mean()) < 0.008
+        assert abs(values.std() - 0.25 / np.sqrt(3)) < 0.004
+
+
+def test_linear_refuses_another_number_of_features():
+    layer = Linear(3, 4, np.random.default_rng(0), np.float64)
+    with pytest.raises(ValueError) as caught:
+        layer.forward(np.zeros((3, 4)))
+    assert str(caught.value) == "Linear: wanted shape (..., 3), was given (3, 4)"
+
+
+@both_dtypes
+def test_linear_refuses_another_dtype(dtype):
+    other = np.float64 if dtype == np.float32 else np.float32
+    layer = Linear(3, 4, np.random.default_rng(0), dtype)
+    words = f"Linear: wanted dtype {np.dtype(dtype)}, was given {np.dtype(other)}"
+    with pytest.raises(TypeError, match=words):
+        layer.forward(np.zeros((2, 3), other))
+
+
+# Starting values
+
+@pytest.mark.parametrize("make", [
+    lambda rng, dtype: Embedding(5, 3, rng, dtype),
+    lambda rng, dtype: Linear(5, 3, rng, dtype),
+])
+def test_starting_values_come_from_the_generator_alone(make):
+    def values(rng, dtype=np.float64):
+        return [p.value for p in make(rng, dtype).named_parameters().values()]
+
+    rng = np.random.default_rng(0)
+    first, second = values(rng), values(rng)
+    single = values(np.random.default_rng(0), np.float32)
+    assert all(map(np.array_equal, values(np.random.default_rng(0)), first))
+    assert not any(map(np.array_equal, first, second))
+    for one, two in zip(single, first):                # the same draws, rounded
+        assert one.dtype == np.float32 and np.array_equal(one, two.astype(np.float32))
+
+
+def test_layers_are_float32_unless_told_otherwise():
+    rng = np.random.default_rng(0)
+    assert Embedding(2, 3, rng).weight.value.dtype == np.float32
+    assert Linear(2, 3, rng).weight.value.dtype == Linear(2, 3, rng).bias.value.dtype == np.float32
+
+
+# ReLU
+
+@given(seeds, dtypes, leading(4))
+@few
+def test_relu_passes_what_is_positive_and_its_gradient(seed, dtype, shape):
+    rng = np.random.default_rng(seed)
+    x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
+    y, backward = ReLU().forward(x)
+    dx = backward(dy)
+    assert y.dtype == dx.dtype == dtype and y.shape == dx.shape == shape
+    for place in np.ndindex(shape):
+        assert y[place] == (x[place] if x[place] > 0 else 0)
+        assert dx[place] == (dy[place] if x[place] > 0 else 0)
+
+
+@both_dtypes
+def test_relu_gives_no_gradient_at_the_kink(dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = np.array([0.0, -0.0, tiny, -tiny], dtype)
+    y, backward = ReLU().forward(x)
+    assert np.array_equal(y, [0, 0, tiny, 0])
+    assert np.array_equal(backward(np.array([3, 5, 7, 11], dtype)), [0, 0, 7, 0])
+
+
+# Mean
+
+def random_mask(rng, B, T):
+    """At least one token in each row, anywhere in it."""
+    mask = rng.random((B, T)) < 0.5
+    mask[np.arange(B), rng.integers(0, T, B)] = True
+    return mask
+
+
+@given(seeds, dtypes, sizes(3), st.booleans())
+@few
+def test_mean_averages_over_the_tokens_that_are_there(seed, dtype, shape, masked):
+    B, T, E = shape
+    rng = np.random.default_rng(seed)
+    x, dy = normal(rng, (B, T, E), dtype), normal(rng, (B, E), dtype)
+    mask = random_mask(rng, B, T) if masked else np.ones((B, T), bool)
+    y, backward = Mean().forward(x, mask) if masked else Mean().forward(x)
+    dx = backward(dy)
+
+    expected_y, expected_dx = np.zeros((B, E)), np.zeros((B, T, E))
+    for b in range(B):
+        tokens = [t for t in range(T) if mask[b, t]]
+        for t in tokens:
+            for e in range(E):
+                expected_y[b, e] += float(x[b, t, e]) / len(tokens)
+                expected_dx[b, t, e] = float(dy[b, e]) / len(tokens)
+    agree(y, expected_y, dtype)
+    agree(dx, expected_dx, dtype)
+    assert not dx[~mask].any()
+
+
+@given(seeds, dtypes, sizes(3))
+@few
+def test_mean_ignores_the_values_of_the_padding(seed, dtype, shape):
+    B, T, E = shape
+    rng = np.random.default_rng(seed)
+    x, mask = normal(rng, (B, T, E), dtype), random_mask(rng, B, T)
+    other = np.where(mask[:, :, None], x, normal(rng, (B, T, E), dtype))
+    assert np.array_equal(Mean().forward(x, mask)[0], Mean().forward(other, mask)[0])
+
+
+def test_mean_refuses_a_sentence_without_a_token():
+    mask = np.array([[True, True], [False, False]])
+    with pytest.raises(ValueError, match="Mean: wanted at least one token in each sentence"):
+        Mean().forward(np.zeros((2, 2, 3)), mask)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5, 7)])
+def test_mean_refuses_anything_but_sentences(shape):
+    with pytest.raises(ValueError) as caught:
+        Mean().forward(np.zeros(shape))
+    assert str(caught.value) == f"Mean: wanted shape (B, T, E), was given {shape}"
+
+
+@pytest.mark.parametrize("mask, error, words", [
+    (np.ones((3, 2), bool), ValueError, "Mean's mask: wanted shape (2, 3), was given (3, 2)"),
+    (np.ones((1, 3), bool), ValueError, "Mean's mask: wanted shape (2, 3), was given (1, 3)"),
+    (np.ones((2, 3)), TypeError, "Mean's mask: wanted dtype bool, was given float64"),
+])
+def test_mean_refuses_a_mask_of_another_shape_or_dtype(mask, error, words):
+    with pytest.raises(error) as caught:
+        Mean().forward(np.zeros((2, 3, 5)), mask)
+    assert str(caught.value) == words
+
+
+# Sequential
+
+@given(seeds, dtypes, sizes(4))
+@few
+def test_sequential_is_the_chain_rule(seed, dtype, features):
+    B, inputs, hidden, outputs = features
+    rng = np.random.default_rng(seed)
+    first, second = Linear(inputs, hidden, rng, dtype), Linear(hidden, outputs, rng, dtype)
+    x, dy = normal(rng, (B, inputs), dtype), normal(rng, (B, outputs), dtype)
+    y, backward = Sequential(first, ReLU(), second).forward(x)
+    dx = backward(dy)
+
+    W1, b1, W2, b2, x, dy = f64(first.weight.value, first.bias.value,
+                                second.weight.value, second.bias.value, x, dy)
+    before = np.einsum("hi,bi->bh", W1, x) + b1
+    after = np.where(before > 0, before, 0)
+    dbefore = np.where(before > 0, np.einsum("oh,bo->bh", W2, dy), 0)
+    agree(y, np.einsum("oh,bh->bo", W2, after) + b2, dtype)
+    agree(dx, np.einsum("hi,bh->bi", W1, dbefore), dtype)
+    agree(first.weight.grad, np.einsum("bh,bi->hi", dbefore, x), dtype)
+    agree(first.bias.grad, np.einsum("bh->h", dbefore), dtype)
+    agree(second.weight.grad, np.einsum("bo,bh->oh", dy, after), dtype)
+    agree(second.bias.grad, np.einsum("bo->o", dy), dtype)
+
+
+def test_sequential_names_its_layers_by_their_place():
+    rng = np.random.default_rng(0)
+    layers = Linear(2, 3, rng), ReLU(), Linear(3, 5, rng)
+    sequential = Sequential(*layers)
+    assert list(sequential.children()) == ["0", "1", "2"]
+    assert list(sequential.named_parameters()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert sequential.named_parameters()["2.bias"] is layers[2].bias
+
+
+def test_sequential_without_layers_changes_nothing():
+    x, dy = np.ones((2, 3)), np.full((2, 3), 5.0)
+    y, backward = Sequential().forward(x)
+    assert np.array_equal(y, x) and np.array_equal(backward(dy), dy)

@@ -1,0 +1,450 @@
+"""The training loop: it learns, it collapses where it should, it goes on exactly where it stopped."""
+
+import contextlib
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+
+from minijepa import checkpoint
+from minijepa.options import UserError
+from minijepa.train import OPTIONS, Training, main, options_of, train
+from minijepa.worlds.words import Words
+
+SMALL = ["--embed-dim", "5", "--hidden-dim", "7", "--latent-dim", "3", "--quiet"]
+STORY = "".join(f"the {a} {v} the {t}\n" for a in ("cat", "dog", "owl") for v in ("saw", "met")
+                for t in ("sun", "moon", "sea", "wind"))
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def story(name="story.txt", text=STORY):
+    with open(name, "w", encoding="utf-8") as file:
+        file.write(text)
+    return name
+
+
+def run(*options):
+    """Train on the command line: the bytes of the checkpoint and the --json report."""
+    main([*SMALL, "--save", "run.npz", "--json", "run.json", *map(str, options)])
+    return contents("run.npz"), report("run.json")
+
+
+def contents(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def report(path):
+    def refuse(constant):
+        raise AssertionError(f"{constant} in the JSON")
+
+    return json.loads(contents(path), parse_constant=refuse)
+
+
+def without_seconds(report):
+    return {key: value for key, value in report.items() if key != "seconds"}
+
+
+# What it learns
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_the_defaults_reach_every_held_out_word(seed):
+    _, history = train(config={"seed": seed})
+    first, last = history[0], history[-1]
+    assert first["epoch"] == 0 and first["hit_rate"] < 0.3 and first["relative_loss"] > 0.9
+    assert last["epoch"] == 60 and last["hit_rate"] == 1.0 and last["relative_loss"] < 0.2
+    assert 12 <= last["effective_rank"] <= 18 and last["latent_std"] >= 0.5
+
+
+def test_both_branches_trained_jointly_collapse():
+    _, history = train(config={"target": "joint", "learning_rate": 1e-2})
+    assert history[0]["latent_std"] > 0.1              # it was not so from the start
+    assert history[-1]["latent_std"] < 0.01 and history[-1]["hit_rate"] < 0.5
+    assert history[-1]["loss"] < 1e-3                  # and yet the loss looks splendid
+
+
+def test_the_frozen_target_never_moves_and_the_trained_one_does():
+    def target(momentum):
+        start = Training.start("words", {"momentum": momentum}).model.target_encoder.value.copy()
+        return start, train(config={"momentum": momentum, "epochs": 1})[0].target_encoder.value
+
+    start, end = target(1)
+    assert np.array_equal(start, end)
+    start, end = target(0.5)
+    assert not np.array_equal(start, end)
+
+
+def test_the_loss_of_epoch_0_is_the_mean_over_all_training_examples():
+    training = Training.start("words", {"dtype": "float64"})
+    model, world = training.model, training.world
+    words = [world.tokens[start:start + length] for start, length in zip(world.starts, world.lengths)]
+    losses = []
+    for sentence in words[:-(len(words) // 5)]:
+        for place, word in enumerate(sentence):
+            if world.vocabulary[word] not in ("the", "up", "on"):
+                context = np.delete(sentence, place)[None]
+                s_hat = model.predict((context, np.ones(context.shape, bool)))[0][0, 0]
+                losses.append(np.mean((s_hat - model.encode_target(np.array([word]))[0][0])**2))
+    assert len(losses) == 672
+    assert training.row()["loss"] == pytest.approx(np.mean(losses), rel=1e-12)
+
+
+# Going on from a checkpoint
+
+
+@pytest.mark.parametrize("target", ["ema", "stopgrad", "joint"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_three_epochs_and_four_more_are_seven(optimizer, dtype, target):
+    options = ["--optimizer", optimizer, "--dtype", dtype, "--target", target, "--seed", 3]
+    whole, whole_report = run("--epochs", 7, *options)
+    run("--epochs", 3, *options)
+    resumed, resumed_report = run("--epochs", 7, "--resume", "run.npz")
+    assert resumed == whole
+    assert resumed_report["config"] == whole_report["config"]
+    assert resumed_report["result"] == whole_report["result"]
+    after = [row for row in whole_report["history"] if row["epoch"] >= 3]
+    assert resumed_report["history"] == after and after[0]["epoch"] == 3
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_corpus_goes_on_the_same_with_or_without_naming_it(again):
+    options = ["--corpus", story(), "--batch-size", 5]
+    whole, whole_report = run("--epochs", 7, *options)
+    run("--epochs", 3, *options)
+    if not again:
+        os.remove("story.txt")                         # the checkpoint holds all that is needed
+    resumed, resumed_report = run("--epochs", 7, "--resume", "run.npz", *(options if again else []))
+    assert resumed == whole
+    assert resumed_report["result"] == whole_report["result"]
+
+
+def test_resuming_without_epochs_goes_on_to_those_first_asked_for():
+    whole, _ = run("--epochs", 6)
+    with ctrl_c(after=2):
+        run("--epochs", 6)
+    assert Training.load("run.npz", "words").epoch == 2
+    assert run("--resume", "run.npz")[0] == whole
+
+
+@pytest.mark.parametrize("options, fragments", [
+    (["--epochs", 3], ["3 epochs done already", "--epochs"]),
+    (["--epochs", 2], ["3 epochs done already", "--epochs"]),
+    ([], ["3 epochs done already"]),
+    (["--epochs", 7, "--seed", 1], ["--seed 1", "0"]),
+    (["--epochs", 7, "--learning-rate", "1e-3"], ["--learning-rate 1e-3", "0.003"]),
+    (["--epochs", 7, "--target", "joint"], ["--target joint", "ema"]),
+    (["--epochs", 7, "--dtype", "float64"], ["--dtype float64", "float32"]),
+    (["--epochs", 7, "--latent-dim", 32], ["--latent-dim 32", "3"]),
+    (["--epochs", 7, "--corpus", "story.txt"], ["--corpus story.txt", "contradicts"]),
+])
+def test_the_stored_configuration_rules(options, fragments):
+    story()
+    before, _ = run("--epochs", 3)
+    with pytest.raises(UserError) as caught:
+        main(["--resume", "run.npz", "--save", "run.npz", *map(str, options)])
+    for fragment in ["run.npz", *fragments]:
+        assert fragment in str(caught.value)
+    assert contents("run.npz") == before
+
+
+def test_another_corpus_is_refused_on_resume():
+    run("--epochs", 1, "--batch-size", 5, "--corpus", story())
+    with pytest.raises(UserError, match="--corpus other.txt contradicts run.npz"):
+        run("--epochs", 2, "--resume", "run.npz", "--corpus", story("other.txt", STORY + "one more line\n"))
+
+
+@pytest.mark.parametrize("name, change", [
+    ("state/config", lambda text: np.array(str(text).replace('"batch_size": 32', '"batch_size": -1'))),
+    ("state/config", lambda text: np.array(str(text).replace('"learning_rate": 0.003', '"learning_rate": "x"'))),
+    ("state/config", lambda text: np.array(str(text).replace('"momentum": 0.99', '"momentum": null'))),
+    ("state/config", lambda text: np.array(str(text).replace('"epochs": 1, ', ""))),
+    ("state/config", lambda text: np.array(str(text).replace('"sgd"', '"adam"'))),
+    ("state/config", lambda text: np.array(str(text).replace('"latent_dim": 3', '"latent_dim": 4'))),
+    ("state/config", lambda text: np.array(str(text).replace('"words"', '"worlds"'))),
+    ("state/config", lambda text: np.array("not JSON")),
+    ("state/config", lambda text: np.array("[" * 99999)),
+    ("state/config", None), ("state/rng", None), ("state/epoch", None), ("state/world/tokens", None),
+    ("state/optimizer/velocity", None), ("predictor.0.bias", None),
+    ("state/rng", lambda text: np.array("{}")),
+    ("state/rng", lambda text: np.array(str(text).replace('"PCG64"', '"MT19937"'))),
+    ("state/epoch", lambda epoch: np.array("three")),
+    ("state/world/tokens", lambda tokens: tokens + 1000),
+    ("state/world/lengths", lambda lengths: -lengths),
+    ("state/world/vocabulary", lambda vocabulary: vocabulary[1:]),
+    ("predictor.0.bias", lambda bias: bias * np.float32(np.nan)),
+    ("predictor.0.bias", lambda bias: bias[:-1]),
+    ("predictor.0.bias", lambda bias: bias.astype(np.float64)),
+])
+def test_a_checkpoint_that_contradicts_itself_is_refused(name, change):
+    run("--epochs", 1, "--optimizer", "sgd")
+    with np.load("run.npz") as archive:
+        arrays = dict(archive)
+    if change is None:
+        del arrays[name]
+    else:
+        changed = change(arrays[name])
+        assert changed.dtype != arrays[name].dtype or not np.array_equal(changed, arrays[name])
+        arrays[name] = changed
+    np.savez("bad.npz", **arrays)
+    with pytest.raises(UserError) as caught:
+        main(["--resume", "bad.npz", "--epochs", "2", "--quiet"])
+    assert "bad.npz" in str(caught.value) and "\n" not in str(caught.value)
+
+
+# The same again, and not the same
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not():
+    bytes0, report0 = run("--epochs", 2)
+    bytes0_again, report0_again = run("--epochs", 2)
+    bytes1, report1 = run("--epochs", 2, "--seed", 1)
+    assert bytes0 == bytes0_again and without_seconds(report0) == without_seconds(report0_again)
+    assert bytes0 != bytes1 and report0["result"] != report1["result"]
+
+
+def test_measuring_draws_nothing():
+    seldom, often = (Training.start("words", {"epochs": 20}) for _ in range(2))
+    rows = list(seldom.rows())
+    measured = []
+    list(often.rows(progress=lambda training: measured.append(training.row())))
+    assert len(rows) == 11 and len(measured) == 20
+    assert measured[1::2] == rows[1:]
+    (parameters, state), (parameters2, state2) = seldom.state(), often.state()
+    assert all(np.array_equal(parameters[name], parameters2[name]) for name in parameters)
+    assert state["rng"] == state2["rng"]
+
+
+def test_nothing_is_drawn_between_the_model_and_the_first_epoch():
+    rng = np.random.default_rng(4)
+    config = {"embed_dim": 32, "hidden_dim": 64, "latent_dim": 32,
+              "dtype": "float32", "target": "ema", "momentum": 0.99}
+    Words(rng).build(config, rng)
+    training = Training.start("words", {"seed": 4})
+    training.row()
+    assert training.rng.bit_generator.state == rng.bit_generator.state
+
+
+def test_sgd_has_momentum_and_both_optimizers_the_learning_rate():
+    sgd = Training.start("words", {"optimizer": "sgd", "learning_rate": 0.5}).optimizer
+    adam = Training.start("words", {"learning_rate": 0.25}).optimizer
+    assert (sgd.momentum, sgd.learning_rate, adam.learning_rate) == (0.9, 0.5, 0.25)
+
+
+@pytest.mark.parametrize("epochs, wanted", [
+    (1, [0, 1]), (7, list(range(8))), (10, list(range(11))), (20, list(range(0, 21, 2))),
+    (25, [*range(0, 25, 3), 25]),
+])
+def test_about_ten_rows_the_first_untrained_the_last_at_the_end(epochs, wanted):
+    _, history = train(config={"epochs": epochs, "batch_size": 64})
+    assert [row["epoch"] for row in history] == wanted
+
+
+# What is written and printed
+
+
+def test_the_json_report():
+    _, made = run("--epochs", 2, "--target", "stopgrad")
+    assert list(made) == ["config", "history", "result", "seconds"]
+    assert made["config"] == {
+        "world": "words", "epochs": 2, "batch_size": 32, "learning_rate": 0.003, "optimizer": "adam",
+        "target": "stopgrad", "momentum": 0.99, "dtype": "float32", "seed": 0,
+        "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3, "corpus": None}
+    measured = {"loss", "relative_loss", "latent_std", "effective_rank", "hit_rate"}
+    assert set(made["result"]) == measured
+    assert [set(row) for row in made["history"]] == [measured | {"epoch"}] * 3
+    assert made["history"][-1] == {"epoch": 2, **made["result"]}
+    assert made["seconds"] > 0
+
+
+def test_a_corpus_is_known_by_its_text_not_its_path():
+    os.mkdir("folder")
+    first, first_report = run("--epochs", 1, "--batch-size", 5, "--corpus", story("letters.txt"))
+    second, second_report = run("--epochs", 1, "--batch-size", 5, "--corpus", story("folder/other.txt"))
+    assert first == second and first_report["config"] == second_report["config"]
+    assert set(first_report["result"]) >= {"hit_rate", "top5_rate"}
+    for text in (json.dumps(first_report), str(checkpoint.load("run.npz")[1]["config"])):
+        assert "letters" not in text and "other" not in text and os.getcwd() not in text
+
+
+def test_quiet_prints_nothing(capsys):
+    run("--epochs", 1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_printed(capsys):
+    main(["--epochs", "3", "--json", "run.json"])
+    out, err = capsys.readouterr()
+    assert err == "" and "\r" not in out
+    about, header, *rest = out.splitlines()
+    assert about.startswith("words: 280 sentences")
+    assert re.split(r"\s{2,}", header.strip()) == [
+        "epoch", "loss", "relative loss", "std", "effective rank", "held-out hits"]
+    for line, row in zip(rest, report("run.json")["history"], strict=False):
+        numbers = [float(cell) for cell in line.split()]
+        exact = [row[key] for key in ("epoch", "loss", "relative_loss", "latent_std", "effective_rank", "hit_rate")]
+        assert numbers == pytest.approx(exact, abs=0.0051)
+    assert rest[3].split()[0] == "3" and rest[4] == "the cat climbed up the __"
+    nearest = re.findall(r"(\w+) (-?\d\.\d\d)", rest[5])
+    cosines = [float(cosine) for _, cosine in nearest]
+    assert len(nearest) == 5 and cosines == sorted(cosines, reverse=True)
+
+
+def test_the_articles_prompt_is_answered_with_what_can_be_climbed(capsys):
+    main([])
+    answer = capsys.readouterr().out.split("the cat climbed up the __\n")[1].splitlines()[0]
+    assert set(answer.split()[:8:2]) == {"tree", "stairs", "sofa", "wall"}
+
+
+def test_progress_is_shown_on_a_terminal_only(capsys, monkeypatch):
+    main(["--epochs", "12"])
+    piped = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    main(["--epochs", "12"])
+    shown = capsys.readouterr().out
+    assert "\repoch 11 of 12" in shown
+    assert re.sub(r"(\repoch [^\r]*)*\r\033\[K", "", shown) == piped    # each is erased before a row
+
+
+# From Python
+
+
+def test_a_world_that_was_made_can_be_trained_in():
+    def once():
+        return train(Words(np.random.default_rng(5)), {"epochs": 2, "latent_dim": 3})
+
+    model, history = once()
+    again, history_again = once()
+    assert history == history_again and np.array_equal(model.value, again.value)
+    assert [row["epoch"] for row in history] == [0, 1, 2]
+    assert model.encode_target(np.array([0]))[0].shape == (1, 3)
+    assert model.value.dtype == np.float32
+
+
+def test_train_returns_what_the_command_line_reports():
+    _, history = train("words", {"epochs": 2, "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3, "corpus": None})
+    assert history == run("--epochs", 2)[1]["history"]
+
+
+@pytest.mark.parametrize("config, fragments", [
+    ({"epoch": 3}, ["'epoch'", "'epochs'"]), ({"epochs": 0}, ["--epochs", "0"]),
+    ({"epochs": 2.5}, ["--epochs", "2.5"]), ({"epochs": None}, ["--epochs"]), ({"epochs": True}, ["--epochs"]),
+    ({"learning_rate": float("nan")}, ["--learning-rate", "nan"]), ({"learning_rate": "fast"}, ["'fast'"]),
+    ({"learning_rate": [1]}, ["--learning-rate"]), ({"momentum": 1.5}, ["--momentum", "1.5"]),
+    ({"dtype": np.float16}, ["--dtype", "float32"]), ({"target": "teacher"}, ["'teacher'", "joint"]),
+    ({"optimizer": None}, ["--optimizer", "sgd"]), ({"seed": -1}, ["--seed"]),
+    ({"batch_size": 673}, ["--batch-size", "672", "673"]), ({"corpus": "missing.txt"}, ["missing.txt"]),
+])
+def test_a_config_that_cannot_be_used(config, fragments):
+    with pytest.raises(ValueError) as caught:
+        train("words", config)
+    assert isinstance(caught.value, UserError) and "\n" not in str(caught.value)
+    for fragment in fragments:
+        assert fragment in str(caught.value)
+
+
+def test_a_world_that_there_is_not():
+    with pytest.raises(UserError, match="'wrods'.*words"):
+        train("wrods")
+
+
+def test_a_world_has_its_own_defaults_for_the_loops_options(monkeypatch):
+    monkeypatch.setattr(Words, "defaults", {"epochs": 4})
+    assert options_of(Words)["epochs"].default == 4 and OPTIONS["epochs"].default == 60
+    assert train()[1][-1]["epoch"] == 4
+
+
+# When it goes wrong
+
+
+@pytest.mark.parametrize("dtype, rate", [("float32", 1e6), ("float32", 1e300), ("float64", 1e30)])
+@pytest.mark.parametrize("target", ["ema", "stopgrad", "joint"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_loss_that_diverges_stops_the_run(optimizer, target, dtype, rate):
+    with pytest.raises(UserError, match=r"finite in epoch 1 at step \d+: lower --learning-rate"):
+        train(config={"optimizer": optimizer, "target": target, "dtype": dtype, "learning_rate": rate})
+
+
+def test_a_run_that_diverges_writes_nothing():
+    before, _ = run("--epochs", 1)
+    with pytest.raises(UserError):
+        run("--learning-rate", "1e9")
+    assert contents("run.npz") == before and sorted(os.listdir()) == ["run.json", "run.npz"]
+
+
+@contextlib.contextmanager
+def ctrl_c(after):
+    """Ctrl-C in the middle of the epoch that follows so many whole ones."""
+    step, steps = Training.epoch_loss, []
+
+    def epoch_loss(self, rng, learn=True):
+        if learn:
+            steps.append(None)
+            if len(steps) > after:
+                self.model.value += 1
+                raise KeyboardInterrupt
+        return step(self, rng, learn)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Training, "epoch_loss", epoch_loss)
+        yield
+
+
+def test_ctrl_c_saves_the_last_finished_epoch(capsys):
+    run("--epochs", 2)
+    wanted, wanted_state = checkpoint.load("run.npz")
+    with ctrl_c(after=2):
+        main([*SMALL[:-1], "--save", "stopped.npz", "--json", "stopped.json"])
+    out = capsys.readouterr().out
+    assert "2 epochs are done" in out and "--resume stopped.npz" in out
+    parameters, state = checkpoint.load("stopped.npz")
+    assert all(np.array_equal(parameters[name], wanted[name]) for name in wanted)
+    assert state["rng"] == wanted_state["rng"] and state["epoch"] == 2
+    assert not os.path.exists("stopped.json")
+
+
+def test_ctrl_c_before_the_first_epoch_keeps_the_file_that_was_there():
+    before, _ = run("--epochs", 1)
+    with ctrl_c(after=0):
+        run()
+    assert contents("run.npz") == before
+
+
+@pytest.mark.parametrize("where", ["numpy.savez", "minijepa.worlds.words.Words.show"])
+def test_ctrl_c_after_the_last_epoch_still_saves_it(where):
+    wanted, _ = run("--epochs", 2)
+    os.remove("run.npz")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        def once(*args, **kwargs):
+            patch.undo()
+            raise KeyboardInterrupt
+
+        patch.setattr(where, once)
+        run("--epochs", 2)
+    assert contents("run.npz") == wanted
+
+
+@pytest.mark.parametrize("options", [
+    ["--save", "a", "--json", "./a"], ["--json", "run.npz", "--resume", "run.npz", "--epochs", "2"],
+    ["--save", "story.txt", "--corpus", "story.txt"], ["--json", "link", "--corpus", "story.txt"],
+])
+def test_nothing_that_is_read_or_written_is_overwritten(options):
+    story()
+    os.symlink("story.txt", "link")
+    before, _ = run("--epochs", 1)
+    with pytest.raises(UserError, match="overwritten"):
+        main([*options, "--quiet"])
+    assert contents("run.npz") == before and contents("story.txt") == STORY.encode() and not os.path.exists("a")
+
+
+def test_a_checkpoint_may_be_resumed_into_itself():
+    wanted, _ = run("--epochs", 3)
+    run("--epochs", 2)
+    assert run("--epochs", 3, "--resume", "run.npz")[0] == wanted
