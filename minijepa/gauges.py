@@ -57,3 +57,34 @@ def retrieve(predictions, latents, count=1):
     """The latents nearest to each prediction by cosine, best first: (N, L), (V, L) -> ids (N, count)."""
     similarity = cosine_similarity(predictions, latents)                       # (N, V)
     return np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+
+
+def linear_probe(x, y, ridge=1e-6):
+    """Ridge regression in closed form: W = (XᵀX / N + ridge·I)⁻¹ XᵀY / N, both centred.
+
+    x (N, D), y (N, …) of training data  ->  a function: x' (M, D)  ->  predicted y' (M, …).
+    It tells what can be read off linearly, on data it was not fitted on. Alone it says little:
+    the raw input may do as well, so it stands beside its baselines (`probe_baselines`).
+    """
+    x_mean, y_mean = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
+    centred = x - x_mean                                                       # (N, D)
+    gram = centred.T @ centred / len(x) + ridge * np.eye(x.shape[1])           # (D, D)
+    weight = np.linalg.solve(gram, centred.T @ (y - y_mean) / len(x))          # (D, …)
+    return lambda x: (x - x_mean) @ weight + y_mean
+
+
+def principal_components(x, count):
+    """The projection onto the first `count` principal components of x (N, D): x' (M, D) -> (M, count)."""
+    mean = x.mean(axis=0, dtype=np.float64)
+    directions = np.linalg.svd(x - mean, full_matrices=False)[2][:count]       # (count, D)
+    return lambda x: (x - mean) @ directions.T
+
+
+def r_squared(y, predicted):
+    """1 − Σ (y − predicted)² / Σ (y − mean)², over all N and columns: 1 is perfect, 0 is the mean."""
+    return float(1 - ((y - predicted) ** 2).sum() / ((y - y.mean(axis=0)) ** 2).sum())
+
+
+def rmse(y, predicted):
+    """The root of the mean squared error, in the unit of y."""
+    return float(np.sqrt(np.mean((y - predicted) ** 2)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from minijepa import checkpoint
 from minijepa.jepa import TREATMENTS
+from minijepa.losses import SIGReg, VICReg, no_regularizer
 from minijepa.optimizers import SGD, Adam
 from minijepa.options import Option, Parser, UserError, choice, flag, number, resolve, run, whole
 from minijepa.worlds import WORLDS
@@ -21,6 +22,12 @@ OPTIONS = {
     "optimizer": Option("adam", choice("adam", "sgd"), "adam, or sgd with momentum 0.9"),
     "target": Option("ema", choice(*TREATMENTS), "the target branch: " + ", ".join(TREATMENTS)),
     "momentum": Option(0.99, number(0, 1), "τ of the EMA: target = τ·target + (1 − τ)·online"),
+    "regularizer": Option("none", choice("none", "vicreg", "sigreg"),
+                          "none, vicreg or sigreg: on every encoder output that receives gradient"),
+    "variance_weight": Option(1.0, number(0), "of VICReg's variance hinge"),
+    "covariance_weight": Option(0.2, number(0), "of VICReg's covariance penalty"),
+    "sigreg_weight": Option(0.1, number(0), "of SIGReg"),
+    "decay": Option(0.0, number(0, 1), "the last part of the training, over which the learning rate falls to 0"),
     "dtype": Option("float32", choice("float32", "float64"), "float32 or float64"),
     "seed": Option(0, whole(0, 2**64), "of the one random generator"),
 }
@@ -45,12 +52,30 @@ def plain(value):
     return getattr(value, "digest", value)
 
 
+def regularizer_of(config, rng):
+    """The regularizer that a config asks for."""
+    if config["regularizer"] == "vicreg":
+        return VICReg(config["variance_weight"], config["covariance_weight"])
+    return SIGReg(rng, config["sigreg_weight"]) if config["regularizer"] == "sigreg" else no_regularizer
+
+
+def step(model, optimizer, x, y):
+    """One step of training: the loss from before it, from which nothing is learned unless it is finite."""
+    loss, backward = model.forward(x, y)
+    if math.isfinite(loss):
+        model.grad[:] = 0
+        backward()
+        optimizer.step()
+        model.update_target()
+    return float(loss)
+
+
 class Training:
     """A training run: the world, the model, the optimizer, the generator, and the epochs done."""
 
     def __init__(self, world, config, rng):
         self.world, self.config, self.rng = world, config, rng
-        self.model = world.build(config, rng)
+        self.model = world.build(config, rng, regularizer_of(config, rng))
         vectors = self.model.value, self.model.grad
         if config["optimizer"] == "adam":
             self.optimizer = Adam(*vectors, config["learning_rate"])
@@ -109,6 +134,9 @@ class Training:
         epochs = resolved["epochs"] if "epochs" in given else training.config["epochs"]
         if epochs <= training.epoch:
             raise UserError(f"{path} has {training.epoch} epochs done already: give --epochs above that")
+        if epochs != training.config["epochs"] and training.config["decay"] > 0:
+            raise UserError(f"{path} was planned for {training.config['epochs']} epochs, over which its learning rate "
+                            f"falls: --epochs {epochs} is another training; leave it out")
         training.config["epochs"] = epochs
         return training
 
@@ -127,17 +155,21 @@ class Training:
         """One epoch, learning from it unless told otherwise: the mean loss of its examples."""
         total = count = 0
         with np.errstate(over="ignore", invalid="ignore"):                     # what diverges is found below
-            for step, (x, y) in enumerate(self.world.batches(self.config["batch_size"], rng), 1):
-                loss, backward = self.model.forward(x, y)
-                if not math.isfinite(loss):
-                    self.diverged(self.epoch + 1, f"step {step}")
+            for number, (x, y) in enumerate(self.world.batches(self.config["batch_size"], rng), 1):
                 if learn:
-                    self.model.grad[:] = 0
-                    backward()
-                    self.optimizer.step()
-                    self.model.update_target()
-                total, count = total + float(loss) * y.shape[1], count + y.shape[1]
+                    loss = step(self.model, self.optimizer, x, y)
+                else:
+                    loss = float(self.model.forward(x, y)[0])
+                if not math.isfinite(loss):
+                    self.diverged(self.epoch + 1, f"step {number}")
+                total, count = total + loss * y.shape[1], count + y.shape[1]
         return total / count
+
+    def learning_rate(self):
+        """Of the next epoch: constant, but for a linear fall over the last part, `decay`, of all epochs."""
+        left = self.config["epochs"] - self.epoch
+        falling = self.config["decay"] * self.config["epochs"]
+        return self.config["learning_rate"] * (min(1, left / falling) if falling else 1)
 
     def row(self):
         """Where the run stands: epoch, loss, and what the world measures."""
@@ -152,6 +184,7 @@ class Training:
         yield self.row()
         every = math.ceil(self.config["epochs"] / 10)
         while self.epoch < self.config["epochs"]:
+            self.optimizer.learning_rate = self.learning_rate()
             loss = self.epoch_loss(self.rng)
             self.loss, self.epoch = loss, self.epoch + 1
             self.finished = self.state()
@@ -187,11 +220,24 @@ def main(argv=None):
     parser.add_argument("--save", metavar="FILE", help="write the trained model here (.npz)")
     parser.add_argument("--resume", metavar="FILE", help="go on training a saved model")
     parser.add_argument("--json", metavar="FILE", help="write the config, the rows and the result here")
+    parser.add_argument("--plot", metavar="FILE", help="draw what was learned (.svg, .png, …; needs matplotlib)")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
+    if world.comparisons:
+        parser.add_argument("--compare", action="store_true",
+                            help=f"train also, for comparison: {', '.join(world.comparisons)}")
+    for extra, text in world.extras.items():
+        parser.add_argument(f"--{extra}", action="store_true", help=text)
     given = vars(parser.parse_args(argv))
-    save, resume, to_json, quiet = (given.pop(key) for key in ("save", "resume", "json", "quiet"))
+    save, resume, to_json, to_plot, quiet = (given.pop(key) for key in ("save", "resume", "json", "plot", "quiet"))
+    compare = world.comparisons if given.pop("compare", False) else {}
+    extras = [extra for extra in world.extras if given.pop(extra)]
+    if to_plot is not None:
+        from minijepa import figures                   # the one file that needs matplotlib
 
-    for path, others in ((save, [to_json, *given.values()]), (to_json, [resume, *given.values()])):
+        figures.need(to_plot)
+
+    for path, others in ((save, [to_json, to_plot, *given.values()]), (to_json, [to_plot, resume, *given.values()]),
+                         (to_plot, [resume, *given.values()])):
         if path is not None:
             checkpoint.check_writable(path)
             if os.path.realpath(path) in [os.path.realpath(other) for other in others if other is not None]:
@@ -207,6 +253,13 @@ def main(argv=None):
         say(f"\repoch {training.epoch} of {training.config['epochs']}, loss {training.loss:.4f} ",
             end="", flush=True)
 
+    def compared(label):
+        """Another model, trained in the same way but for what the world's comparison says."""
+        other = Training.start(name, {**given, **world.comparisons[label]})
+        for _ in other.rows(progress if sys.stdout.isatty() else lambda training: None):
+            pass
+        return other.model
+
     started, history = time.perf_counter(), []
     try:
         for row in training.rows(progress if sys.stdout.isatty() else lambda training: None):
@@ -214,7 +267,11 @@ def main(argv=None):
             say(("\r\033[K" if sys.stdout.isatty() else "") + "  ".join(cells), flush=True)
             history.append(row)
         seconds = time.perf_counter() - started
-        say(training.world.show(training.model))
+        others = {label: compared(label) for label in compare}
+        text, findings = training.world.report(training.model, training.config, others)
+        say(("\r\033[K" if others and sys.stdout.isatty() else "") + text)
+        for extra in extras:
+            say(getattr(training.world, extra)(training.model))
         if save is not None:
             checkpoint.save(save, *training.finished)
     except (KeyboardInterrupt, OSError):               # Ctrl-C, or nobody reads the output any more
@@ -226,9 +283,11 @@ def main(argv=None):
             say(f"saved to {save}; go on with --resume {save}", flush=True)
         raise
     if to_json is not None:
-        result = {key: value for key, value in history[-1].items() if key != "epoch"}
+        result = {**{key: value for key, value in history[-1].items() if key != "epoch"}, **findings}
         report = {"config": training.config, "history": history, "result": result, "seconds": seconds}
         checkpoint.write_file(to_json, lambda file: file.write(json.dumps(report, indent=1).encode() + b"\n"))
+    if to_plot is not None:
+        figures.plot_training(training, history, others, to_plot)
 
 
 if __name__ == "__main__":

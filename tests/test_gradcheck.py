@@ -1,6 +1,8 @@
 """The gradient check itself: right gradients pass, wrong ones have no way through."""
 
 import re
+import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -178,9 +180,9 @@ def test_the_kinks_of_a_matrix_are_single_entries():
     assert Gradient("it", analytic, numeric, [(0, 0)]).error == 2 / 4
 
 
-@pytest.mark.parametrize("off, passed", [(0.99e-7, True), (1.01e-7, False)])
+@pytest.mark.parametrize("off, passed", [(0.99e-7, True), (1e-7, False), (1.01e-7, False)])
 def test_an_error_passes_below_one_ten_millionth(off, passed):
-    assert Gradient("it", np.array([1 - off]), np.array([1.0]), []).passed == passed
+    assert Gradient("it", np.array([1.0, off]), np.array([1.0, 0.0]), []).passed == passed
 
 
 @pytest.mark.parametrize("analytic, numeric", [
@@ -209,11 +211,12 @@ def test_the_central_difference_is_exact_for_a_parabola():
     assert central_difference(lambda: np.sum(x**3), x, (0, 1), epsilon=0.5) == 3 * 9 + 0.25
 
 
-def test_epsilon_can_be_chosen():
+@pytest.mark.parametrize("x, chosen, epsilon", [(2.0, {"epsilon": 0.1}, 0.1), (1e-3, {}, 1e-5)])
+def test_epsilon_is_a_hundred_thousandth_unless_chosen(x, chosen, epsilon):
     """The difference of x³ is 3x² + ε²."""
     cube = lambda x: (np.sum(x**3), lambda dy: 3 * x**2 * dy)
-    gradient, = check(cube, np.array([2.0]), rng=np.random.default_rng(0), epsilon=0.1)
-    assert gradient.error == pytest.approx(0.01 / 12.01, rel=1e-9)
+    gradient, = check(cube, np.array([x]), rng=np.random.default_rng(0), **chosen)
+    assert gradient.error == pytest.approx(epsilon**2 / (3 * x**2 + epsilon**2), rel=1e-4)
 
 
 def test_a_method_is_checked_with_the_parameters_of_its_module():
@@ -278,7 +281,7 @@ def test_how_near_a_kink_is_depends_on_epsilon():
 def test_another_kink_further_off_does_not_hide_the_near_one():
     def forward(x):
         near, near_backward = ReLU().forward(x)
-        far, far_backward = ReLU().forward(x - 6 * EPSILON)
+        far, far_backward = ReLU().forward(x - 4.5 * EPSILON)
         return near + 20 * far, lambda dy: near_backward(dy) + 20 * far_backward(dy)
 
     gradient, = check(forward, np.array([0.3 * EPSILON, 1.0]), rng=np.random.default_rng(0))
@@ -432,19 +435,63 @@ def test_a_step_that_treats_the_target_in_another_way_fails(treatment):
                       if name.startswith(("embedding.", "target_encoder."))}
 
 
+# The standard checks
+
+def standard_inputs(monkeypatch, seed):
+    """The (model, x, y) of the three steps and the ids of the Embedding; nothing is measured."""
+    steps, layers = [], []
+    monkeypatch.setattr(gradcheck, "check_step", lambda *step: steps.append(step[:3]) or [])
+    monkeypatch.setattr(gradcheck, "check", lambda *inputs, **_: layers.append(inputs) or [])
+    list(gradcheck.standard_checks(np.random.default_rng(seed)))
+    ids, = [inputs for layer, *inputs in layers if isinstance(layer, Embedding)]
+    return steps, ids[0]
+
+
+def test_the_sizes_of_a_step_are_different_primes(monkeypatch):
+    """No axis can be taken for another, nor for two others flattened into one."""
+    steps, _ = standard_inputs(monkeypatch, 0)
+    for model, (ids, mask), y in steps:
+        assert ids.shape == mask.shape and len(ids) == y.shape[1]
+        sizes = [*ids.shape, len(y), *model.embedding.weight.value.shape,
+                 *model.predictor.layers[0].weight.value.shape]
+        assert len(set(sizes)) == 7 and all(n > 1 and all(n % d for d in range(2, n)) for n in sizes)
+
+
+def test_every_word_and_every_length_of_sentence_is_checked(monkeypatch):
+    lengths, words, context, targets = set(), set(), set(), set()
+    for seed in range(25):
+        steps, ids = standard_inputs(monkeypatch, seed)
+        words |= set(ids.flat)
+        for model, (ids, mask), y in steps:
+            lengths |= set(mask.sum(axis=1))
+            context |= set(ids.flat)
+            targets |= set(y.flat)
+    assert lengths == set(range(1, mask.shape[1] + 1))
+    assert words == context == targets == set(range(len(model.embedding.weight.value)))
+
+
+def test_the_target_encoder_of_ema_is_checked_away_from_its_start(monkeypatch):
+    steps, _ = standard_inputs(monkeypatch, 0)
+    assert {model.treatment for model, _, _ in steps} == set(TREATMENTS)
+    for model, _, _ in steps:
+        assert (model.target_encoder.value != model.context_encoder.value).all()
+
+
 # The command
 
 def rows(text):
-    """(what, gradient of, error) of each row between the header and the closing line."""
-    return [(line[:16].strip(), line[17:43].strip(), re.search(r"\d\.\de[+-]\d\d", line).group(), line)
-            for line in text.splitlines()[1:-1]]
+    """(what, gradient of, error, line) of each row between the header and the closing line."""
+    header, *lines, _ = text.splitlines()
+    name, shape = header.index("gradient of"), header.index("shape")
+    return [(line[:name].strip(), line[name:shape].strip(), re.search(r"\d\.\de[+-]\d\d", line).group(), line)
+            for line in lines]
 
 
 def test_the_command_passes_and_shows_every_gradient(capsys):
     assert main([]) == 0
     text = capsys.readouterr().out
     table = rows(text)
-    assert {what for what, *_ in table} == {
+    assert {what for what, *_ in table} >= {
         "Embedding", "Linear", "ReLU", "Mean", "Sequential", "mse",
         "step, ema", "step, stopgrad", "step, joint"}
     assert all(float(error) < 1e-7 for _, _, error, _ in table)
@@ -470,8 +517,9 @@ def test_the_command_fails_where_a_backward_is_broken(capsys, monkeypatch):
     assert main([]) == 1
     text = capsys.readouterr().out
     wrong = {(what, name) for what, name, _, line in rows(text) if line.endswith("  WRONG")}
-    assert wrong == {("Mean", "input 0")} | {(f"step, {t}", "embedding.weight") for t in TREATMENTS}
-    assert "gradients, 4 wrong" in text.splitlines()[-1]
+    assert wrong >= {("Mean", "input 0")} | {(f"step, {t}", "embedding.weight") for t in TREATMENTS}
+    assert {name for _, name in wrong} == {"input 0", "embedding.weight"}
+    assert f" gradients, {len(wrong)} wrong" in text.splitlines()[-1]
 
 
 def test_the_command_names_the_kinks(capsys, monkeypatch):
@@ -486,3 +534,12 @@ def test_the_command_names_the_kinks(capsys, monkeypatch):
 def test_the_command_takes_no_arguments():
     with pytest.raises(UserError, match="unrecognized arguments: everything"):
         main(["everything"])
+
+
+def test_the_command_answers_a_mistake_with_exit_code_2(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gradcheck", "everything"])
+    monkeypatch.delitem(sys.modules, "minijepa.gradcheck")
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("minijepa.gradcheck", run_name="__main__")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("error: unrecognized arguments: everything")

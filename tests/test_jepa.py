@@ -166,6 +166,22 @@ def test_the_gradient_of_a_step_is_the_slope_of_the_loss(treatment, seed, K, B, 
             assert parameter.grad[index] == pytest.approx(slope, rel=1e-6, abs=1e-9), (name, index)
 
 
+@pytest.mark.parametrize("seed, K, B, T", [(0, 1, 4, 3), (1, 3, 2, 4)])
+def test_the_gradient_of_predict_is_the_slope_of_its_projection(seed, K, B, T):
+    rng = np.random.default_rng(seed)
+    model, (x, _) = toy(rng), batch(rng, K, B, T)
+    p, dpredictions = values(model), rng.standard_normal((K, B, L))
+    kept_dpredictions = dpredictions.copy()
+    model.predict(x, K)[1](dpredictions)
+    assert np.array_equal(dpredictions, kept_dpredictions)
+    for name, parameter in model.named_parameters().items():
+        direction = rng.standard_normal(parameter.grad.shape)
+        ahead = np.sum(rollout({**p, name: p[name] + 1e-6 * direction}, x, K) * dpredictions)
+        behind = np.sum(rollout({**p, name: p[name] - 1e-6 * direction}, x, K) * dpredictions)
+        slope = np.sum(parameter.grad * direction)
+        assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-7, abs=1e-8), name
+
+
 def step_gradients(treatment, seed, words=range(V), dtype=np.float64):
     rng = np.random.default_rng(seed)
     model, (x, y) = toy(rng, treatment, dtype), batch(rng, 2, 4, 3, words)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minijepa.gauges import cosine_similarity, effective_rank, latent_std, relative_loss
+from minijepa.gauges import (cosine_similarity, effective_rank, latent_std, linear_probe, principal_components,
+                             relative_loss)
 from minijepa.jepa import ToyJEPA
-from minijepa.options import Option, UserError, whole
+from minijepa.losses import no_regularizer
+from minijepa.options import Option, UserError, choice, whole
 
 # Words of one line are interchangeable: they form a concept. A concept is what can be predicted
 # of a hidden word: "the cat climbed up the __" leaves open which of the four it is.
@@ -59,10 +61,10 @@ def words(text):
     kind = unicodedata.category                        # L letter, M mark, N number; Cf invisible joiner
     kept = "".join(
         letter if kind(letter)[0] in "LMN" or letter in "'’-" else "" if kind(letter) == "Cf" else " "
-        for letter in text.lower().replace("--", " ")   # a dash, as typewriters have it
+        for letter in text.lower()
     )
     found = []
-    for part in unicodedata.normalize("NFC", kept).split():
+    for part in unicodedata.normalize("NFC", kept).replace("--", " ").split():     # -- is a dash
         begin = next((i for i, letter in enumerate(part) if kind(letter)[0] in "LN"), len(part))
         found.append(part[begin:].rstrip("'’-"))
     return [word for word in found if word]
@@ -110,9 +112,11 @@ class Words:
         "embed_dim": Option(32, whole(1), "features of a word's embedding"),
         "hidden_dim": Option(64, whole(1), "hidden units of each encoder and the predictor"),
         "latent_dim": Option(32, whole(1), "dimensions of the latents"),
+        "predictor": Option("mlp", choice("mlp", "none"), "mlp, or none: ŝ_y is s_x itself"),
         "corpus": Option(None, read_corpus, "your own text instead of the grammar: a sentence a line, UTF-8"),
     }
     defaults = {}
+    comparisons, extras = {}, {}
 
     def __init__(self, rng, corpus=None, **_):
         if corpus is None:
@@ -175,9 +179,10 @@ class Words:
                 f"{len(self.training)} examples to train on, {len(self.held_out)} held out "
                 f"(from {held_out} sentences never seen in training)")
 
-    def build(self, config, rng):
+    def build(self, config, rng, regularizer):
         return ToyJEPA(len(self.vocabulary), rng, config["embed_dim"], config["hidden_dim"],
-                       config["latent_dim"], np.dtype(config["dtype"]), config["target"], config["momentum"])
+                       config["latent_dim"], np.dtype(config["dtype"]), config["target"], config["momentum"],
+                       regularizer, with_predictor=config["predictor"] == "mlp")
 
     def examples(self, hidden):
         """The places of N hidden words in `tokens`  ->  x = (context_ids, mask) and y = target_ids."""
@@ -247,6 +252,37 @@ class Words:
         similarity = cosine_similarity(prediction, self.latents(model))[0]     # (V,)
         best = np.argsort(-similarity, kind="stable")[:count]
         return [(self.vocabulary[index], float(similarity[index])) for index in best]
+
+    def report(self, model, config, others):
+        """What `show` shows; and how well a linear probe tells the hidden word's concept from s_x, the
+        context's latent, beside its baselines. Returns the text, and {"probe": {what: hit rate}}.
+        """
+        untrained = self.build(config, np.random.default_rng(config["seed"]), no_regularizer)
+        probes = self.probe({"trained encoder": model, "untrained encoder": untrained})
+        rows = "  ".join(f"{what} {rate:.2f}" for what, rate in probes.items())
+        return f"{self.show(model)}\nheld-out hits of a linear probe: {rows}", {"probe": probes}
+
+    def probe(self, models):
+        """The held-out hit rate of a linear probe of each model's s_x, and of the baselines."""
+        training = self.training[np.linspace(0, len(self.training) - 1, min(MEASURED, len(self.training))).astype(int)]
+        (x, y), (x_held_out, y_held_out) = self.examples(training), self.examples(self.held_out)
+        concept, held_out = self.concepts[y[0]], self.concepts[y_held_out[0]]  # (N,)
+        one_hot = np.eye(len(self.vocabulary))[concept]                        # (N, V)
+        bags = [self.bag(*each) for each in (x, x_held_out)]                   # the raw input: (N, V)
+        width = len(next(iter(models.values())).encode_context(x)[0][0])
+        project = principal_components(bags[0], width)
+        features = {what: [model.encode_context(each)[0] for each in (x, x_held_out)] for what, model in models.items()}
+        features[f"PCA of the input to {width}"] = [project(bag) for bag in bags]
+        features["raw input"] = bags
+        features["most frequent"] = [np.zeros((len(bag), 1)) for bag in bags]
+        return {what: float(np.mean(linear_probe(fit, one_hot)(test).argmax(axis=1) == held_out))
+                for what, (fit, test) in features.items()}
+
+    def bag(self, context_ids, mask):
+        """How often each word occurs: (N, T) ids, (N, T) mask  ->  (N, V)."""
+        counts = np.zeros((len(context_ids), len(self.vocabulary)))
+        np.add.at(counts, (np.arange(len(context_ids))[:, None], context_ids), mask)
+        return counts
 
     def show(self, model):
         """A few prompts (of a reader's corpus: held-out sentences) and the words nearest to each."""
