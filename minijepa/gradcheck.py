@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minijepa.jepa import TREATMENTS, ToyJEPA
-from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential
+from minijepa.layers import Embedding, Linear, Mean, ReLU, Residual, Sequential
 from minijepa.losses import covariance_penalty, mse, sigreg, variance_hinge
 from minijepa.modules import Module, expect
 from minijepa.options import Parser, run
@@ -167,6 +167,8 @@ def standard_checks(rng):
     yield "Mean", check(Mean(), normal((B, T, E)), mask, rng=rng)
     layers = Linear(E, H, rng, f64), ReLU(), Linear(H, L, rng, f64)
     yield "Sequential", check(Sequential(*layers), normal((B, E)), rng=rng)
+    layers = Linear(E, H, rng, f64), ReLU(), Linear(H, E, rng, f64)
+    yield "Residual", check(Residual(Sequential(*layers)), normal((B, E)), rng=rng)
     yield "mse", check(mse, normal((B, L)), normal((B, L)), rng=rng)
     directions = normal((L, H)) / np.sqrt(L)
     yield "variance_hinge", check(variance_hinge, normal((B, L)), rng=rng)

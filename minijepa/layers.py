@@ -130,3 +130,19 @@ class Sequential(Module):
             return dy
 
         return x, backward
+
+
+class Residual(Module):
+    """y = x + net(x): the net need only say what changes. x and y have one shape."""
+
+    def __init__(self, net):
+        self.net = net
+
+    def forward(self, x):
+        change, net_backward = self.net.forward(x)
+        expect("Residual's net", change, x.shape, x.dtype)
+
+        def backward(dy):
+            return dy + net_backward(dy)               # two paths from x to y: their gradients add up
+
+        return x + change, backward

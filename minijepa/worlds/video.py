@@ -12,7 +12,7 @@ import numpy as np
 from minijepa.gauges import (effective_rank, latent_std, linear_probe, principal_components, r_squared,
                              relative_loss, rmse)
 from minijepa.jepa import JEPA
-from minijepa.layers import Linear, ReLU, Sequential
+from minijepa.layers import Linear, ReLU, Residual, Sequential
 from minijepa.losses import no_regularizer
 from minijepa.modules import Module
 from minijepa.options import Option, choice, whole
@@ -137,8 +137,8 @@ class Video:
         target_encoder = encoder
         if config["target"] != "joint":
             target_encoder = Sequential(*perceptron(WINDOW * FRAME, latent))
-        return JEPA(encoder, target_encoder, Sequential(*perceptron(latent, latent)), config["target"],
-                    config["momentum"], regularizer)
+        predictor = Residual(Sequential(*perceptron(latent, latent)))          # from one frame to the next little changes
+        return JEPA(encoder, target_encoder, predictor, config["target"], config["momentum"], regularizer)
 
     def batches(self, size, rng):
         for _ in range(STEPS):
