@@ -92,8 +92,8 @@ class Video:
         "predict": Option("latents", choice("latents", "pixels"), "latents, or pixels: a model of the same size "
                           "without an encoder, whose predictor gives the next frame"),
     }
-    defaults = {"epochs": 30, "batch_size": 64, "learning_rate": 2e-3, "target": "joint",
-                "regularizer": "vicreg", "covariance_weight": 0.05, "decay": 0.3}
+    defaults = {"epochs": 30, "batch_size": 64, "learning_rate": 4e-3, "target": "joint",
+                "regularizer": "vicreg", "covariance_weight": 0.01, "decay": 0.9}
     comparisons = {"pixel predictor": {"predict": "pixels", "target": "stopgrad", "regularizer": "none"}}
     extras = {"show": "play a held-out film: reality above, what the latent believes below"}
     columns = {"relative_loss": ("relative loss", ".4f"), "latent_std": ("std", ".4f"),
@@ -214,9 +214,7 @@ class Video:
 
     def show(self, model):
         """A held-out film in which the ball goes behind the chair and comes out: truth and belief, a line a frame."""
-        hidden, seen = self.held_out.hidden, window_seen(self.held_out.hidden)[:, 0]
-        passes = seen & (hidden[:, WINDOW:].sum(axis=1) >= 3) & ~hidden[:, -1]
-        film = int(np.flatnonzero(passes)[0])
+        film = self.passing_film()
         position, believed = self.held_out.position[film, WINDOW:], self.believed(model)[film]
         lines = ["o reality, x what the latent believes, ▒ the chair; the model saw only the first three frames",
                  "step  " + " " * WIDTH + "  px off"]
@@ -228,6 +226,12 @@ class Video:
             note = "hidden" if self.held_out.hidden[film, WINDOW - 1 + k] else ""
             lines += [f"{k:>4}  {''.join(above)}  {note}", f"      {''.join(below)}  {belief - true:+.2f}"]
         return "\n".join(lines)
+
+    def passing_film(self):
+        """The first held-out film in which the ball, seen at first, goes behind the chair and comes out."""
+        hidden = self.held_out.hidden
+        passes = window_seen(hidden)[:, 0] & (hidden[:, WINDOW:].sum(axis=1) >= 3) & ~hidden[:, -1]
+        return int(np.flatnonzero(passes)[0])
 
     def believed(self, model):
         """The position that a probe reads from what was rolled out, at each step ahead: (N, K) of the held-out films."""
