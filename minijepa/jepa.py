@@ -96,7 +96,8 @@ class JEPA(Module):
         """After each optimizer step: target = τ·target + (1 − τ)·online, for `ema`."""
         if self.treatment == "ema":
             target, online, tau = self.target_encoder.value, self.context_encoder.value, self.momentum
-            target[:] = tau * target + (1 - tau) * online
+            target *= tau
+            target += (1 - tau) * online
 
 
 class ToyJEPA(JEPA):

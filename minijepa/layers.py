@@ -28,7 +28,7 @@ class Embedding(Module):
             raise IndexError(f"Embedding: wanted ids from 0 to {len(weight) - 1}, "
                              f"was given ids from {ids.min()} to {ids.max()}")
         ids = ids.astype(np.intp)                      # small ones would overflow in ids·E below
-        y = weight[ids]                                                        # (..., E)
+        y = weight.take(ids, axis=0)                                           # weight[ids]: (..., E)
 
         def backward(dy):
             expect("Embedding.backward", dy, y.shape, weight.dtype)
@@ -37,7 +37,7 @@ class Embedding(Module):
             # one axis is several times faster than on rows, and repeated ids add up.
             E = weight.shape[1]
             entries = ids[..., None] * E + np.arange(E)                        # (..., E)
-            np.add.at(self.weight.grad.reshape(-1), entries, dy)
+            np.add.at(self.weight.grad.reshape(-1), entries.reshape(-1), dy.reshape(-1))
 
         return y, backward
 
@@ -58,7 +58,8 @@ class Linear(Module):
     def forward(self, x):
         weight, bias = self.weight.value, self.bias.value
         expect("Linear", x, (..., weight.shape[1]), weight.dtype)
-        y = x @ weight.T + bias                                                # (..., out)
+        y = x @ weight.T                                                       # (..., out)
+        y += bias
 
         def backward(dy):
             expect("Linear.backward", dy, y.shape, weight.dtype)
@@ -99,12 +100,12 @@ class Mean(Module):
         count = mask.sum(axis=1, dtype=x.dtype)[:, None]                       # (B, 1)
         if not count.all():
             raise ValueError("Mean: wanted at least one token in each sentence, was given none")
-        share = (mask / count)[:, :, None]                                     # (B, T, 1)
-        y = (x * share).sum(axis=1)                                            # (B, E)
+        share = mask / count                                                   # (B, T)
+        y = (share[:, None, :] @ x)[:, 0, :]                                   # Σ_t share·x: (B, E)
 
         def backward(dy):
             expect("Mean.backward", dy, y.shape, x.dtype)
-            return dy[:, None, :] * share                                      # (B, T, E)
+            return share[:, :, None] * dy[:, None, :]                          # (B, T, E)
 
         return y, backward
 
