@@ -26,7 +26,7 @@ RECIPES = {
 VERDICTS = [
     ("collapsed", lambda row: row["latent_std"] < 0.05, "std < 0.05"),
     ("dimensional collapse", lambda row: row["effective_rank"] < 4, "effective rank < 4"),
-    ("weak", lambda row: row["hit_rate"] < 0.9, "held-out hits < 0.90"),
+    ("weak", lambda row: row["hit_rate"] < 0.9 or row["relative_loss"] > 0.5, "held-out hits < 0.90 or relative loss > 0.5"),
     ("healthy", lambda row: True, "none of these"),
 ]
 

@@ -58,7 +58,8 @@ def plot_training(training, history, others, path):
         if key in history[0]:
             axes[1].plot(epochs, [row[key] for row in history], LINES[number % 4], color=COLOURS[number],
                          marker=MARKS[number], markersize=3, label=key.replace("_", " "))
-    axes[1].set(xlabel="epoch", title="the gauges over training")
+    top = axes[1].get_ylim()[1]
+    axes[1].set(xlabel="epoch", title="the gauges over training", ylim=(0, min(top, 3)))     # untrained ones may be far off
     axes[1].legend(frameon=False)
     write(figure, path)
 

@@ -80,7 +80,7 @@ def kinks(f, x, analytic, numeric, epsilon=EPSILON):
     found = []
     for index in map(tuple, np.argwhere(difference > TOLERANCE * scale)):
         near, far = slope_jump(f, x, index, 2 * epsilon), slope_jump(f, x, index, 4 * epsilon)
-        if difference[index] <= near and far < 1.75 * near:
+        if difference[index] <= near and far < 1.75 * near:    # a kink within ε: 1 to 1.5 times; curvature: twice
             found.append(tuple(map(int, index)))
     return found
 

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import os
+import shlex
 import shutil
 import textwrap
 import time
@@ -20,7 +21,7 @@ DESCRIPTION = """Write the backward passes yourself; finite differences tell you
 
   (no command)      the list: what is done, and what is next
   start             copy the exercise files to --dir; a file that is there stays as it is
-  check [NAME]      check all exercises, or one; exit code 1 unless all pass
+  check [NAME …]    check all exercises, or some; exit code 1 unless all pass
   hint NAME         one hint more each time
   solution NAME     the lines of the package
   watch             check the next unsolved exercise whenever its file is saved"""
@@ -52,25 +53,31 @@ def file_of(folder, name):
     """The path of an exercise's file, which must be there."""
     path = os.path.join(folder, name + ".py")
     if not os.path.isfile(path):
-        at = "" if folder == "exercises" else f" --dir {folder}"
-        raise UserError(f"{path} is not there: python -m minijepa.exercises start{at} copies it")
+        raise UserError(f"{path} is not there: {command('start', folder)} copies it")
     return path
+
+
+def command(words, folder):
+    """A command line to copy, with --dir where it is needed."""
+    return f"python -m minijepa.exercises {words}" + ("" if folder == "exercises" else f" --dir {shlex.quote(folder)}")
+
+
+def show_next(folder, progress):
+    following = progress.next()
+    print("\nAll done." if following is None else
+          f"\nNext: edit {os.path.join(folder, following)}.py, then {command(f'check {following}', folder)}")
 
 
 def show_list(folder, progress):
     for name, title in TITLES.items():
         print(f"  [{'x' if name in progress.passed else ' '}] {name:<19} {title}")
-    following = progress.next()
-    if not os.path.isdir(folder):
-        print("\nTo begin: python -m minijepa.exercises start")
-    elif following:
-        print(f"\nNext: edit {os.path.join(folder, following)}.py, then"
-              f" python -m minijepa.exercises check {following}")
+    if os.path.isdir(folder):
+        show_next(folder, progress)
     else:
-        print("\nAll done.")
+        print(f"\nTo begin: {command('start', folder)}")
 
 
-def start(folder):
+def start(folder, progress):
     try:
         os.makedirs(folder, exist_ok=True)
         kept = 0
@@ -83,35 +90,52 @@ def start(folder):
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
     print(f"{len(TITLES) - kept} files copied to {folder}" + (f", {kept} that were there are as they were" if kept else ""))
+    show_next(folder, progress)
+
+
+def untouched(path, name):
+    """Whether the file is still as it was copied."""
+    with open(path, "rb") as mine, open(os.path.join(STUBS, name + ".py"), "rb") as stub:
+        return mine.read() == stub.read()
 
 
 def check_one(folder, name, progress, show_output):
     """Check one, keep the result, print its line: the report, empty when it passed."""
-    status, report = verdict(file_of(folder, name), show_output)
+    path = os.path.join(folder, name + ".py")
+    if os.path.isfile(path):
+        status, report = verdict(path, show_output)
+        if status == "wrong" and name.startswith("bug") and untouched(path, name):
+            status = "bug"
+    else:
+        status, report = "missing", f"{path} is not there: {command('start', folder)} copies it"
     progress.passed.discard(name)
     if status == "passed":
         progress.passed.add(name)
     progress.save()
-    print(f"{name:<19} {dict(passed='passed', todo='your turn', wrong='WRONG')[status]}", flush=True)
+    said = {"passed": "passed", "todo": "your turn", "wrong": "WRONG", "bug": "not found yet", "missing": "missing"}
+    print(f"{name:<19} {said[status]}", flush=True)
     return report
 
 
 def check(folder, names, progress):
+    if not os.path.isdir(folder):
+        raise UserError(f"the folder {folder} is not there: {command('start', folder)} makes it")
     reports = {}
-    for name in names:
+    for name in names or TITLES:
         reports[name] = check_one(folder, name, progress, show_output=len(names) == 1)
-    failed = [name for name in names if reports[name]]
+    failed = [name for name in reports if reports[name]]
     if failed:
-        print(f"\n{reports[failed[0]]}\n\nA hint: python -m minijepa.exercises hint {failed[0]}")
-    return 1 if failed else 0
+        print(f"\n{reports[failed[0]]}\n\nA hint: {command(f'hint {failed[0]}', folder)}")
+        return 1
+    show_next(folder, progress)
 
 
-def hint(name, progress):
+def hint(name, folder, progress):
     shown = min(progress.hints.get(name, 0) + 1, len(HINTS[name]))
     for number, text in enumerate(HINTS[name][:shown], 1):
         print(f"{number}. {text}")
     left = len(HINTS[name]) - shown
-    print(f"({left} more: ask again)" if left else f"(that was the last: python -m minijepa.exercises solution {name})")
+    print(f"({left} more: ask again)" if left else f"(that was the last; the package's own lines: {command(f'solution {name}', folder)})")
     progress.hints[name] = shown
     progress.save()
 
@@ -143,29 +167,31 @@ def main(argv=None):
     parser = Parser("minijepa.exercises", DESCRIPTION)
     parser.add_argument("command", nargs="?", default="list",
                         choices=["list", "start", "check", "hint", "solution", "watch"])
-    parser.add_argument("name", nargs="?", help="of an exercise")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of an exercise")
     parser.add_argument("--dir", default="exercises", help="the folder of your files (default: exercises)")
     arguments = parser.parse_args(argv)
-    command, name, folder = arguments.command, arguments.name, arguments.dir
-    if name is None and command in ("hint", "solution"):
-        raise UserError(f"{command} needs the name of an exercise: {', '.join(TITLES)}")
-    if name is not None and command not in ("check", "hint", "solution"):
-        raise UserError(f"{command} takes no name, was given {name!r}")
-    if name is not None and name not in TITLES:
-        close = difflib.get_close_matches(name, TITLES, 1)
-        raise UserError(f"there is no exercise {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    what, folder = arguments.command, arguments.dir
+    names = [os.path.splitext(os.path.basename(name))[0] for name in arguments.names]     # exercises/relu.py is relu
+    for name in names:
+        if name not in TITLES:
+            close = difflib.get_close_matches(name, TITLES, 1)
+            raise UserError(f"there is no exercise {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    if what in ("hint", "solution") and len(names) != 1:
+        raise UserError(f"{what} needs the name of one exercise: {', '.join(TITLES)}")
+    if names and what not in ("check", "hint", "solution"):
+        raise UserError(f"{what} takes no name, was given {names[0]!r}")
     progress = Progress(folder)
 
-    if command == "list":
+    if what == "list":
         return show_list(folder, progress)
-    if command == "start":
-        return start(folder)
-    if command == "check":
-        return check(folder, [name] if name else list(TITLES), progress)
-    if command == "solution":
-        return solution(name)
-    file_of(folder, name or progress.next() or next(iter(TITLES)))
-    return hint(name, progress) if command == "hint" else watch(folder, progress)
+    if what == "start":
+        return start(folder, progress)
+    if what == "check":
+        return check(folder, names, progress)
+    if what == "solution":
+        return solution(names[0])
+    file_of(folder, names[0] if names else progress.next() or next(iter(TITLES)))
+    return hint(names[0], folder, progress) if what == "hint" else watch(folder, progress)
 
 
 if __name__ == "__main__":
