@@ -38,6 +38,7 @@ def relative_loss(predictions, targets):
     """Mean squared error / variance of the targets: two (N, L) -> a number.
 
     1 is what predicting the mean target gives; unlike the loss it does not fall when the targets shrink.
+    It looks good on a line, which is easy to predict.
     """
     variance = targets.var(axis=0, dtype=np.float64).mean()
     difference = predictions.astype(np.float64) - targets
@@ -54,7 +55,10 @@ def cosine_similarity(a, b):
 
 
 def retrieve(predictions, latents, count=1):
-    """The latents nearest to each prediction by cosine, best first: (N, L), (V, L) -> ids (N, count)."""
+    """The latents nearest to each prediction by cosine, best first: (N, L), (V, L) -> ids (N, count).
+
+    It may be right even where all latents are nearly one point: the cosine is blind to their size.
+    """
     similarity = cosine_similarity(predictions, latents)                       # (N, V)
     return np.argsort(-similarity, axis=1, kind="stable")[:, :count]
 
@@ -62,14 +66,14 @@ def retrieve(predictions, latents, count=1):
 def linear_probe(x, y, ridge=1e-6):
     """Ridge regression in closed form: W = (XᵀX / N + ridge·I)⁻¹ XᵀY / N, both centred.
 
-    x (N, D), y (N, …) of training data  ->  a function: x' (M, D)  ->  predicted y' (M, …).
+    x (N, D), y (N,) or (N, C) of training data  ->  a function: x' (M, D)  ->  predicted y' (M,) or (M, C).
     It tells what can be read off linearly, on data it was not fitted on. Alone it says little:
-    the raw input may do as well, so it stands beside its baselines (`probe_baselines`).
+    the raw input may do as well, so it is printed beside its baselines.
     """
     x_mean, y_mean = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
     centred = x - x_mean                                                       # (N, D)
     gram = centred.T @ centred / len(x) + ridge * np.eye(x.shape[1])           # (D, D)
-    weight = np.linalg.solve(gram, centred.T @ (y - y_mean) / len(x))          # (D, …)
+    weight = np.linalg.solve(gram, centred.T @ (y - y_mean) / len(x))          # (D,) or (D, C)
     return lambda x: (x - x_mean) @ weight + y_mean
 
 
@@ -81,10 +85,13 @@ def principal_components(x, count):
 
 
 def r_squared(y, predicted):
-    """1 − Σ (y − predicted)² / Σ (y − mean)², over all N and columns: 1 is perfect, 0 is the mean."""
+    """1 − Σ (y − predicted)² / Σ (y − mean)², over all N and columns: 1 is perfect, 0 is the mean.
+
+    A wide column hides what becomes of a narrow one.
+    """
     return float(1 - ((y - predicted) ** 2).sum() / ((y - y.mean(axis=0)) ** 2).sum())
 
 
 def rmse(y, predicted):
-    """The root of the mean squared error, in the unit of y."""
+    """The root of the mean squared error, in the unit of y. It is small wherever y hardly moves."""
     return float(np.sqrt(np.mean((y - predicted) ** 2)))

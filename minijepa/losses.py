@@ -103,6 +103,8 @@ class VICReg:
 
     def __call__(self, latents):
         rows = latents.reshape(-1, latents.shape[-1])                          # (N, L)
+        if len(rows) == 1:                             # what is left over for the last batch: it has no variance
+            return no_regularizer(latents)
         variance, variance_backward = variance_hinge(rows)
         covariance, covariance_backward = covariance_penalty(rows)
 

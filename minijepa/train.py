@@ -53,8 +53,10 @@ def plain(value):
 
 
 def regularizer_of(config, rng):
-    """The regularizer that a config asks for."""
+    """The regularizer that a config asks for. Raises UserError."""
     if config["regularizer"] == "vicreg":
+        if config["batch_size"] == 1:
+            raise UserError("--regularizer vicreg: wanted a --batch-size of at least 2, since one latent has no variance")
         return VICReg(config["variance_weight"], config["covariance_weight"])
     return SIGReg(rng, config["sigreg_weight"]) if config["regularizer"] == "sigreg" else no_regularizer
 

@@ -20,6 +20,7 @@ from minijepa.options import UserError
 
 RIGHT = {solution.exercise: solution.source for solution in reversed(SOLUTIONS) if solution.right}
 ORDER = list(TITLES)
+NEXT = "\nNext: edit exercises/finite_differences.py, then python -m minijepa.exercises check finite_differences\n"
 ROOT = Path(__file__).parents[1]
 
 
@@ -72,14 +73,15 @@ def test_the_list_of_an_empty_folder_says_how_to_begin(desk, capsys):
 
 
 def test_the_first_exercises_are_those_of_the_walkthrough_and_the_bugs_come_last():
-    assert ORDER[:14] == ["finite_differences", "relu", "linear", "mse", "mean", "embedding", "sequential", "used_twice",
-                          "sgd", "adam", "stop_gradient", "jepa_step", "retrieval", "effective_rank"]
-    assert ORDER[14:] == [f"bug{number}" for number in range(1, len(ORDER) - 13)] and len(ORDER) >= 22
+    assert ORDER[:16] == ["finite_differences", "relu", "linear", "mse", "mean", "embedding", "sequential", "used_twice",
+                          "sgd", "adam", "stop_gradient", "jepa_step", "retrieval", "effective_rank",
+                          "variance_hinge", "covariance_penalty"]
+    assert ORDER[16:] == [f"bug{number}" for number in range(1, len(ORDER) - 15)] and len(ORDER) >= 24
 
 
 def test_start_copies_every_stub_and_says_so(desk, capsys):
     code, out = run(capsys, "start")
-    assert code == 0 and out == f"{len(ORDER)} files copied to exercises\n"
+    assert code == 0 and out == f"{len(ORDER)} files copied to exercises\n{NEXT}"
     assert sorted(os.listdir("exercises")) == sorted(f"{name}.py" for name in ORDER)
     for name in ORDER:
         assert (desk / "exercises" / f"{name}.py").read_bytes() == (STUBS / f"{name}.py").read_bytes()
@@ -93,8 +95,8 @@ def test_start_never_overwrites_and_adds_what_is_missing(files, capsys):
     (files / "mse.py").symlink_to("nowhere")
     (files / "notes.txt").write_text("mine too\n")
     code, out = run(capsys, "start")
-    assert code == 0 and out == f"1 files copied to exercises, {len(ORDER) - 1} that were there are as they were\n" \
-        or out == f"1 file copied to exercises, {len(ORDER) - 1} that were there are as they were\n"
+    assert code == 0 and re.fullmatch(rf"1 files? copied to exercises, {len(ORDER) - 1} that were there are as they were\n"
+                                      + re.escape(NEXT), out)
     assert (files / "relu.py").read_text() == "mine\n" and (files / "notes.txt").read_text() == "mine too\n"
     assert (files / "linear.py").read_bytes() == (STUBS / "linear.py").read_bytes()
     assert os.readlink(files / "mse.py") == "nowhere"
@@ -105,7 +107,9 @@ def test_all_commands_take_another_folder(desk, capsys, quick):
     assert run(capsys, "start", "--dir", folder)[0] == 0
     assert sorted(os.listdir(folder)) == sorted(f"{name}.py" for name in ORDER)
     solve(desk / "a folder" / "mine", "relu")
-    assert run(capsys, "check", "relu", "--dir", folder) == (0, f"{'relu':<19} passed\n")
+    code, out = run(capsys, "check", "relu", "--dir", folder)
+    assert code == 0 and out.startswith(f"{'relu':<19} passed\n\nNext: ")
+    assert out.endswith(f"python -m minijepa.exercises check finite_differences --dir '{folder}'\n")
     assert "[x] relu" in run(capsys, "--dir", folder)[1] and "[ ] relu" in run(capsys)[1]
     assert run(capsys, "hint", "relu", "--dir", folder)[0] == 0
     assert os.listdir(desk) == ["a folder"]
@@ -114,24 +118,44 @@ def test_all_commands_take_another_folder(desk, capsys, quick):
 @pytest.mark.parametrize("argv, words", [
     (["begin"], "invalid choice: 'begin'"),
     (["check", "relo"], "there is no exercise 'relo'; did you mean 'relu'?"),
-    (["check", "../relu"], "there is no exercise '../relu'"),
-    (["hint"], "hint needs the name of an exercise: finite_differences, relu"),
-    (["solution"], "solution needs the name of an exercise"),
+    (["check", "../relo.py"], "there is no exercise 'relo'; did you mean 'relu'?"),
+    (["check", "relu", "relo"], "there is no exercise 'relo'"),
+    (["hint"], "hint needs the name of one exercise: finite_differences, relu"),
+    (["hint", "relu", "mse"], "hint needs the name of one exercise"),
+    (["solution"], "solution needs the name of one exercise"),
     (["start", "relu"], "start takes no name, was given 'relu'"),
     (["list", "relu"], "list takes no name"),
     (["watch", "relu"], "watch takes no name"),
     (["--folder=x"], "unrecognized arguments: --folder=x"),
-    (["check"], "exercises/finite_differences.py is not there: python -m minijepa.exercises start copies it"),
-    (["check", "relu"], "exercises/relu.py is not there"),
+    (["check"], "the folder exercises is not there: python -m minijepa.exercises start makes it"),
+    (["check", "relu"], "the folder exercises is not there"),
     (["hint", "relu"], "exercises/relu.py is not there"),
     (["watch"], "exercises/finite_differences.py is not there"),
-    (["check", "relu", "--dir", "else"], "else/relu.py is not there: python -m minijepa.exercises start --dir else"),
+    (["check", "relu", "--dir", "else"], "else is not there: python -m minijepa.exercises start --dir else makes it"),
+    (["hint", "relu", "--dir", "a b"], "a b/relu.py is not there: python -m minijepa.exercises start --dir 'a b' copies it"),
 ])
 def test_a_mistake_is_answered_in_one_line(desk, argv, words):
     with pytest.raises(UserError) as caught:
         command.main(argv)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert os.listdir(desk) == []
+
+
+def test_some_exercises_may_be_checked_by_name_or_by_file(files, capsys, quick):
+    solve(files, "relu")
+    code, out = run(capsys, "check", "exercises/relu.py", "linear")
+    assert code == 1 and out.startswith(f"{'relu':<19} passed\n{'linear':<19} your turn\n\n")
+    assert out.endswith("A hint: python -m minijepa.exercises hint linear\n")
+
+
+def test_a_file_that_is_missing_and_a_bug_that_is_untouched_are_called_so(files, capsys):
+    (files / "relu.py").unlink()
+    code, out = run(capsys, "check", "relu", "bug1")
+    assert code == 1 and out.startswith(f"{'relu':<19} missing\n{'bug1':<19} not found yet\n\n")
+    assert "exercises/relu.py is not there: python -m minijepa.exercises start copies it" in out
+    with open(files / "bug1.py", "a") as file:
+        file.write("# mine\n")
+    assert run(capsys, "check", "bug1")[1].startswith(f"{'bug1':<19} WRONG\n")
 
 
 def test_a_folder_that_cannot_be_written_is_answered_in_one_line(desk):
@@ -168,7 +192,7 @@ def test_what_passed_is_remembered_and_what_no_longer_passes_is_not(files, capsy
 def test_all_done(files, capsys, quick):
     solve(files, *ORDER)
     code, out = run(capsys, "check")
-    assert code == 0 and out == "".join(f"{name:<19} passed\n" for name in ORDER)
+    assert code == 0 and out == "".join(f"{name:<19} passed\n" for name in ORDER) + "\nAll done.\n"
     out = run(capsys)[1]
     assert out.count("[x]") == len(ORDER) and out.endswith("All done.\n")
     assert run(capsys, "watch") == (0, "All done.\n")
@@ -180,7 +204,7 @@ def test_hints_come_one_more_each_time_and_are_remembered(files, capsys):
         for number, text in enumerate(HINTS["linear"], 1):
             assert (f"{number}. {text}\n" in out) == (number <= shown)
         left = len(HINTS["linear"]) - shown
-        assert f"({left} more: ask again)" in out if left else "(that was the last: " in out
+        assert f"({left} more: ask again)" in out if left else "(that was the last; " in out
     assert run(capsys, "hint", "linear")[1] == out     # no more than there are
     assert run(capsys, "hint", "relu")[1].startswith(f"1. {HINTS['relu'][0]}\n")
     assert "2. " not in run(capsys, "hint", "mse")[1]
@@ -461,7 +485,7 @@ def test_the_others_still_run_when_one_is_broken(files, capsys):
     (files / "relu.py").write_text(relu())
     (files / "mse.py").unlink()
     code, out = run(capsys, "check", "relu")
-    assert (code, out) == (0, f"{'relu':<19} passed\n")
+    assert (code, out) == (0, f"{'relu':<19} passed\n{NEXT}")
     (files / "mse.py").write_text("def mse(:\n")
     code, out = run(capsys, "check")
     assert code == 1
@@ -471,7 +495,7 @@ def test_the_others_still_run_when_one_is_broken(files, capsys):
     assert told["relu"] == "passed" and told["linear"] == told["mse"] == "WRONG"
     for name in ORDER:
         if name not in ("relu", "linear", "mse", "jepa_step"):                # which imports all three
-            assert told[name] == ("WRONG" if name.startswith("bug") else "your turn")
+            assert told[name] == ("not found yet" if name.startswith("bug") else "your turn")
     assert f"{ORDER[0]}.py, line" in out and f"A hint: python -m minijepa.exercises hint {ORDER[0]}" in out
 
 
@@ -481,7 +505,7 @@ def test_the_whole_set_solved(desk, capsys):
     for name in NAMES:
         (desk / "exercises" / f"{name}.py").write_text(RIGHT[name], encoding="utf-8")
     done = subprocess.run([sys.executable, "-m", "minijepa.exercises", "check"], capture_output=True, text=True)
-    assert done.stdout == "".join(f"{name:<19} passed\n" for name in ORDER) and done.stderr == ""
+    assert done.stdout == "".join(f"{name:<19} passed\n" for name in ORDER) + "\nAll done.\n" and done.stderr == ""
     assert done.returncode == 0
     out = run(capsys)[1]
     assert out.count("[x]") == len(ORDER) and out.endswith("All done.\n")
@@ -489,5 +513,5 @@ def test_the_whole_set_solved(desk, capsys):
 
 def test_the_command_ends_with_its_exit_code_and_one_line_for_a_mistake(desk):
     done = subprocess.run([sys.executable, "-m", "minijepa.exercises", "check"], capture_output=True, text=True)
-    assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("error: exercises/")
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("error: the folder exercises ")
     assert done.stderr.count("\n") == 1

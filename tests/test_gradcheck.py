@@ -128,6 +128,12 @@ def test_a_backward_that_writes_into_dy_does_not_change_what_it_is_held_against(
     assert not gradient.passed
 
 
+def test_a_number_without_dimensions_can_be_checked():
+    square = lambda factor: lambda x: (x * x, lambda dy: factor * x * dy)
+    assert check(square(2), np.array(3.0), rng=np.random.default_rng(0))[0].passed
+    assert not check(square(3), np.array(3.0), rng=np.random.default_rng(0))[0].passed
+
+
 def test_gradients_left_from_before_do_not_matter():
     rng = np.random.default_rng(0)
     layer = Linear(3, 4, rng, np.float64)
@@ -491,8 +497,9 @@ def test_the_command_passes_and_shows_every_gradient(capsys):
     assert main([]) == 0
     text = capsys.readouterr().out
     table = rows(text)
-    assert {what for what, *_ in table} >= {
-        "Embedding", "Linear", "ReLU", "Mean", "Sequential", "mse",
+    assert {what for what, *_ in table} == {
+        "Embedding", "Linear", "ReLU", "Mean", "Sequential", "Residual", "mse",
+        "variance_hinge", "covariance_penalty", "sigreg",
         "step, ema", "step, stopgrad", "step, joint"}
     assert all(float(error) < 1e-7 for _, _, error, _ in table)
     assert "WRONG" not in text

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minijepa.jepa import JEPA, TREATMENTS, ToyJEPA
 from minijepa.layers import Linear
+from minijepa.losses import VICReg
 from minijepa.optimizers import Adam
 
 V, E, H, L = 7, 3, 5, 2                                # words, features, hidden, latent
@@ -268,6 +269,180 @@ def test_one_object_may_be_both_encoders_when_joint():
     assert same.value.size == apart.value.size - apart.target_encoder.value.size
     same.forward(x, y)[1]()
     agree(same.context_encoder.grad, branches, np.float64)
+
+
+# Rollout
+
+@given(seeds, dtypes, st.integers(1, 5), st.integers(1, 4))
+@few
+def test_rollout_applies_the_predictor_to_what_it_predicted(seed, dtype, B, K):
+    rng = np.random.default_rng(seed)
+    model = toy(rng, dtype=dtype)
+    p, s = values(model), rng.standard_normal((B, L)).astype(dtype)
+    predictions, backward = model.rollout(s, K)
+    latents, wanted = s.astype(np.float64), []
+    for _ in range(K):
+        latents = np.array([perceptron(p, "predictor", each) for each in latents])
+        wanted.append(latents)
+    agree(predictions, wanted, dtype)
+    assert backward(np.zeros_like(predictions)).shape == s.shape
+
+
+def test_the_gradient_of_a_rollout_reaches_where_it_began():
+    rng = np.random.default_rng(0)
+    model, s, dy = toy(rng), rng.standard_normal((4, L)), rng.standard_normal((3, 4, L))
+    kept = dy.copy()
+    ds = model.rollout(s, 3)[1](dy)
+    assert np.array_equal(dy, kept)
+    for index in np.ndindex(s.shape):
+        step = np.zeros_like(s)
+        step[index] = 1e-6
+        slope = np.sum((model.rollout(s + step, 3)[0] - model.rollout(s - step, 3)[0]) * dy) / 2e-6
+        assert ds[index] == pytest.approx(slope, rel=1e-6, abs=1e-8)
+    assert not model.context_encoder.grad.any() and not model.embedding.weight.grad.any()
+
+
+# Without a predictor
+
+@pytest.mark.parametrize("K", [1, 2])
+def test_without_a_predictor_the_context_latent_is_the_prediction(K):
+    rng = np.random.default_rng(0)
+    model = ToyJEPA(V, rng, E, H, L, np.float64, "stopgrad", with_predictor=False)
+    x, y = batch(rng, K, 4, 3)
+    s_x, encoder_backward = model.encode_context(x)
+    assert set(values(model)) == {"embedding.weight"} | {
+        f"{part}.{layer}" for part in ("context_encoder", "target_encoder")
+        for layer in ("0.weight", "0.bias", "2.weight", "2.bias")}
+    agree(model.predict(x, K)[0], [s_x] * K, np.float64)
+    loss, backward = model.forward(x, y)
+    targets = target_latents(values(model), y)
+    agree(loss, mean_distance(np.array([s_x] * K), targets), np.float64)
+    backward()
+    gradient = model.grad.copy()
+    model.grad[:] = 0
+    encoder_backward(sum(2 * (s_x - target) for target in targets) / targets.size)
+    agree(gradient, model.grad, np.float64)
+
+
+def test_the_predictor_is_there_unless_told_otherwise():
+    with_it, without = (ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment="joint", with_predictor=given)
+                        for given in (True, False))
+    default = ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment="joint")
+    assert values(default).keys() == values(with_it).keys() and len(values(with_it)) == len(values(without)) + 4
+    assert np.array_equal(default.value, with_it.value)
+
+
+# The regulariser
+
+class Recorder:
+    """A regulariser, Σ weight · latents, that keeps what it was given and what its backward was."""
+
+    def __init__(self):
+        self.given, self.dlosses, self.weights = [], [], []
+
+    def __call__(self, latents):
+        weight = np.random.default_rng(len(self.given)).standard_normal(latents.shape)
+        self.given.append(latents)
+        self.weights.append(weight)
+
+        def backward(dloss=1):
+            self.dlosses.append(dloss)
+            return dloss * weight
+
+        return np.sum(weight * latents), backward
+
+
+@each_treatment
+@pytest.mark.parametrize("K", [1, 3])
+def test_the_regularizer_is_given_s_x_always_and_s_y_only_where_gradient_flows(treatment, K):
+    rng = np.random.default_rng(0)
+    recorder = Recorder()
+    model, (x, y) = toy(rng, treatment), batch(rng, K, 4, 3)
+    plain, plain_backward = model.forward(x, y)
+    plain_backward(-2)
+    without = model.grad.copy()
+    model.regularizer = recorder
+    loss, backward = model.forward(x, y)
+    p = values(model)
+    wanted = [context_latents(p, x)] + [target_latents(p, y)] * (treatment == "joint")
+    assert len(recorder.given) == len(wanted)
+    for given, latents in zip(recorder.given, wanted):
+        agree(given, latents, np.float64)
+    agree(loss, plain + sum(np.sum(w * s) for w, s in zip(recorder.weights, wanted)), np.float64)
+    model.grad[:] = 0
+    backward(-2)
+    assert recorder.dlosses == [-2] * len(wanted)
+    with_penalty = model.grad.copy()
+    model.grad[:] = 0
+    model.encode_context(x)[1](-2 * recorder.weights[0])
+    if treatment == "joint":
+        model.encode_target(y)[1](-2 * recorder.weights[1])
+    agree(with_penalty, without + model.grad, np.float64)
+
+
+@each_treatment
+def test_a_regularizer_leaves_a_stopped_target_branch_without_gradient(treatment):
+    rng = np.random.default_rng(0)
+    model, (x, y) = toy(rng, treatment), batch(rng, 2, 4, 3)
+    model.regularizer = VICReg(1, 1)
+    model.forward(x, y)[1]()
+    assert model.target_encoder.grad.any() == (treatment == "joint") and model.context_encoder.grad.any()
+
+
+@each_treatment
+def test_the_gradient_of_a_regularized_step_is_the_slope_of_the_loss(treatment):
+    rng = np.random.default_rng(0)
+    model, (x, y) = toy(rng, treatment), batch(rng, 2, 5, 3)
+    model.regularizer = VICReg(0.7, 0.4)
+    p = values(model)
+    fixed = target_latents(p, y)
+
+    def penalty(s):
+        s = s.reshape(-1, L)
+        C = np.cov(s, rowvar=False)
+        hinge = np.mean([max(0, 1 - np.sqrt(variance + 1e-4)) for variance in np.diag(C)])
+        return 0.7 * hinge + 0.4 * 2 * C[0, 1] ** 2 / L
+
+    def loss(p):
+        targets = target_latents(p, y) if treatment == "joint" else fixed
+        both = penalty(context_latents(p, x)) + (penalty(targets) if treatment == "joint" else 0)
+        return mean_distance(rollout(p, x, 2), targets) + both
+
+    value, backward = model.forward(x, y)
+    agree(value, loss(p), np.float64)
+    backward()
+    for name, parameter in model.named_parameters().items():
+        for seed in range(3):
+            direction = np.random.default_rng(seed).standard_normal(parameter.grad.shape)
+            ahead, behind = (loss({**p, name: p[name] + shift * direction}) for shift in (1e-6, -1e-6))
+            slope = np.sum(parameter.grad * direction)
+            assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-6, abs=1e-8), name
+
+
+def test_one_encoder_for_both_branches_is_regularized_through_both():
+    rng = np.random.default_rng(0)
+    apart = vector_jepa(rng, "joint", regularizer=VICReg(1, 0.5))
+    apart.target_encoder.value[:] = apart.context_encoder.value
+    x, y = rng.standard_normal((4, E)), rng.standard_normal((3, 4, E))
+    loss, backward = apart.forward(x, y)
+    backward()
+    branches = apart.context_encoder.grad + apart.target_encoder.grad
+    assert apart.context_encoder.grad.any() and apart.target_encoder.grad.any()
+
+    same = JEPA(apart.context_encoder, apart.context_encoder, apart.predictor, "joint", regularizer=VICReg(1, 0.5))
+    again, backward = same.forward(x, y)
+    backward()
+    agree(same.context_encoder.grad, branches, np.float64)
+    assert again == loss and same.target_encoder is same.context_encoder
+
+
+def test_there_is_no_regularizer_unless_one_is_given():
+    model = vector_jepa(np.random.default_rng(0), "joint")
+    latents = np.ones((2, 3))
+    loss, backward = model.regularizer(latents)
+    assert loss == 0 and not np.any(backward())
+    kept = vector_jepa(np.random.default_rng(0), "joint", regularizer=len).regularizer
+    assert kept is len and ToyJEPA(V, np.random.default_rng(0), regularizer=len).regularizer is len
 
 
 # Treatments of the target

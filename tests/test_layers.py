@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential
+from minijepa.layers import Embedding, Linear, Mean, ReLU, Residual, Sequential
 
 seeds = st.integers(0, 2**32 - 1)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -61,9 +61,14 @@ def sequential_case(rng, dtype):
     return Sequential(*layers), [normal(rng, (5, 3), dtype)]
 
 
+def residual_case(rng, dtype):
+    layers = Linear(3, 4, rng, dtype), ReLU(), Linear(4, 3, rng, dtype)
+    return Residual(Sequential(*layers)), [normal(rng, (5, 3), dtype)]
+
+
 every_layer = pytest.mark.parametrize(
-    "case", [embedding_case, linear_case, relu_case, mean_case, sequential_case])
-trained_layer = pytest.mark.parametrize("case", [embedding_case, linear_case, sequential_case])
+    "case", [embedding_case, linear_case, relu_case, mean_case, sequential_case, residual_case])
+trained_layer = pytest.mark.parametrize("case", [embedding_case, linear_case, sequential_case, residual_case])
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -146,7 +151,7 @@ def test_backward_refuses_a_gradient_of_another_shape(case):
             backward(np.zeros(wrong))
         message = str(caught.value)
         assert "wanted shape" in message and message.endswith(f"was given {wrong}")
-    if case is not sequential_case:                    # there the last layer speaks for it
+    if case not in (sequential_case, residual_case):   # there the last layer speaks for it
         assert type(layer).__name__ in message and str(y.shape) in message
 
 
@@ -432,3 +437,45 @@ def test_sequential_without_layers_changes_nothing():
     x, dy = np.ones((2, 3)), np.full((2, 3), 5.0)
     y, backward = Sequential().forward(x)
     assert np.array_equal(y, x) and np.array_equal(backward(dy), dy)
+
+
+# Residual
+
+@given(seeds, dtypes, sizes(2), leading())
+@few
+def test_residual_adds_what_its_net_says_and_both_gradients(seed, dtype, features, shape):
+    F, hidden = features
+    rng = np.random.default_rng(seed)
+    first, second = Linear(F, hidden, rng, dtype), Linear(hidden, F, rng, dtype)
+    x, dy = normal(rng, (*shape, F), dtype), normal(rng, (*shape, F), dtype)
+    y, backward = Residual(Sequential(first, ReLU(), second)).forward(x)
+    dx = backward(dy)
+
+    W1, b1, W2, b2, x, dy = f64(first.weight.value, first.bias.value,
+                                second.weight.value, second.bias.value, x, dy)
+    before = np.einsum("hf,...f->...h", W1, x) + b1
+    dbefore = np.where(before > 0, np.einsum("fh,...f->...h", W2, dy), 0)
+    agree(y, x + np.einsum("fh,...h->...f", W2, np.where(before > 0, before, 0)) + b2, dtype)
+    agree(dx, dy + np.einsum("hf,...h->...f", W1, dbefore), dtype)
+    agree(second.bias.grad, dy.reshape(-1, F).sum(axis=0), dtype)
+    agree(first.weight.grad, np.einsum("nh,nf->hf", dbefore.reshape(-1, hidden), x.reshape(-1, F)), dtype)
+
+
+def test_residual_of_a_net_that_says_zero_changes_nothing():
+    layer, (x,) = residual_case(np.random.default_rng(0), np.float64)
+    for p in layer.named_parameters().values():
+        p.value[...] = 0
+    y, backward = layer.forward(x)
+    assert np.array_equal(y, x) and np.array_equal(backward(2 * x), 2 * x)
+
+
+def test_residual_names_its_parameters_by_its_net():
+    layer, _ = residual_case(np.random.default_rng(0), np.float32)
+    assert list(layer.named_parameters()) == ["net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"]
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_residual_refuses_a_net_whose_output_has_another_shape(outputs):
+    with pytest.raises(ValueError) as caught:
+        Residual(Linear(3, outputs, np.random.default_rng(0), np.float64)).forward(np.zeros((2, 3)))
+    assert str(caught.value) == f"Residual's net: wanted shape (2, 3), was given (2, {outputs})"

@@ -139,3 +139,13 @@ def test_the_state_is_kept_under_the_names_of_the_formulas():
     np.testing.assert_allclose(adam.state["m"], (0.09 + 0.1) * grad, rtol=1e-12)
     np.testing.assert_allclose(adam.state["v"], (0.000999 + 0.001) * grad**2, rtol=1e-12)
     assert adam.state["t"] == 2
+
+
+@pytest.mark.parametrize("size", [2**14, 3 * 2**14 + 5])
+def test_adam_treats_every_entry_of_a_long_vector_alike(size):
+    """It works through a long vector in blocks."""
+    rng = np.random.default_rng(0)
+    start, gradients = rng.standard_normal(size), rng.standard_normal((2, size))
+    value, _ = run(Adam, start, gradients)
+    expected = [adam_by_hand(x, column, 1e-3, 0.9, 0.999, 1e-8) for x, column in zip(start, gradients.T)]
+    np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)

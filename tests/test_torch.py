@@ -12,9 +12,9 @@ import torch.nn.functional as F  # noqa: E402: these need torch, so they come af
 import torch_twin  # noqa: E402
 from torch import nn  # noqa: E402
 
-from minijepa.jepa import TREATMENTS, ToyJEPA  # noqa: E402
-from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential  # noqa: E402
-from minijepa.losses import mse  # noqa: E402
+from minijepa.jepa import JEPA, TREATMENTS, ToyJEPA  # noqa: E402
+from minijepa.layers import Embedding, Linear, Mean, ReLU, Residual, Sequential  # noqa: E402
+from minijepa.losses import SIGReg, VICReg, covariance_penalty, mse, sigreg, variance_hinge  # noqa: E402
 from minijepa.optimizers import SGD, Adam  # noqa: E402
 
 torch.set_num_threads(1)
@@ -140,6 +140,90 @@ def test_mse(dtype, shape):
     compare(mse, F.mse_loss, normal(rng, shape, dtype), normal(rng, shape, dtype), rng=rng)
 
 
+class TorchResidual(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return x + self.net(x)
+
+
+@both_dtypes
+@seeds
+def test_residual(dtype, seed):
+    rng = np.random.default_rng(seed)
+    ours = Residual(Sequential(Linear(E, H, rng, dtype), ReLU(), Linear(H, E, rng, dtype)))
+    twin = TorchResidual(nn.Sequential(nn.Linear(E, H), nn.ReLU(), nn.Linear(H, E)))
+    batches = [[normal(rng, (B, T, E), dtype)], [normal(rng, (B, E), dtype)]]
+    compare_layer(ours, twin, *batches, rng=rng)
+
+
+# ---- the regularisers, written as in the publications: (N, L) -> a number
+
+def published_variance(z):
+    """VICReg, algorithm 1."""
+    return torch.mean(F.relu(1 - torch.sqrt(z.var(dim=0) + 1e-4)))
+
+
+def published_covariance(z):
+    """VICReg, algorithm 1: off_diagonal(cov).pow_(2).sum() / D."""
+    N, D = z.shape
+    z = z - z.mean(dim=0)
+    cov = (z.T @ z) / (N - 1)
+    off_diagonal = cov.flatten()[:-1].view(D - 1, D + 1)[:, 1:].flatten()
+    return off_diagonal.pow(2).sum() / D
+
+
+def published_sigreg(z, A):
+    """LeJEPA's SIGReg, with the directions A given: 17 knots from 0 to 3, the weights those of |t|."""
+    t = torch.linspace(0, 3, 17, dtype=z.dtype)
+    dt = 3 / 16
+    weights = torch.full((17,), 2 * dt, dtype=z.dtype)
+    weights[[0, -1]] = dt
+    phi = torch.exp(-t.square() / 2)
+    x_t = (z @ A).unsqueeze(-1) * t
+    err = (x_t.cos().mean(0) - phi).square() + x_t.sin().mean(0).square()
+    return ((err @ (weights * phi)) * z.size(0)).mean()
+
+
+def latents(rng, N, dimension, dtype):
+    """Some dimensions narrower than the floor and some wider, correlated, off the origin."""
+    mixed = normal(rng, (N, dimension), np.float64) @ normal(rng, (dimension, dimension), np.float64)
+    return (mixed * 10 ** rng.uniform(-1.5, 0.5, dimension) + rng.standard_normal(dimension)).astype(dtype)
+
+
+def unit_directions(rng, dimension, count, dtype):
+    A = rng.standard_normal((dimension, count))
+    return (A / np.linalg.norm(A, axis=0)).astype(dtype)
+
+
+sizes_of_latents = pytest.mark.parametrize("N, dimension", [(2, 3), (32, 5), (64, 32)])
+
+
+@both_dtypes
+@sizes_of_latents
+def test_the_variance_hinge_as_published(dtype, N, dimension):
+    rng = np.random.default_rng(N)
+    compare(variance_hinge, published_variance, latents(rng, N, dimension, dtype), rng=rng)
+
+
+@both_dtypes
+@sizes_of_latents
+def test_the_covariance_penalty_as_published(dtype, N, dimension):
+    rng = np.random.default_rng(N)
+    compare(covariance_penalty, published_covariance, latents(rng, N, dimension, dtype), rng=rng)
+
+
+@both_dtypes
+@sizes_of_latents
+def test_sigreg_as_published(dtype, N, dimension):
+    rng = np.random.default_rng(N)
+    A = unit_directions(rng, dimension, 11, dtype)
+    compare(lambda z: sigreg(z, A), lambda z: published_sigreg(z, torch.tensor(A)), latents(rng, N, dimension, dtype),
+            rng=rng)
+
+
 # ---- where training starts
 
 def test_starting_values_are_drawn_as_pytorch_draws_them():
@@ -237,6 +321,94 @@ def test_loss_and_gradients_of_a_rollout(treatment, dtype, steps):
     their_loss.backward()
     assert_equal(loss, their_loss)
     assert_equal_gradients(ours, twin)
+
+
+# ---- the whole step with a regulariser
+
+def published_penalty(name, s, directions):
+    """The regularisers below, on latents (..., L) taken as rows."""
+    rows = s.reshape(-1, s.shape[-1])
+    if name == "vicreg":
+        return 0.8 * published_variance(rows) + 0.3 * published_covariance(rows)
+    return 0.4 * published_sigreg(rows, directions)
+
+
+def with_regularizer(ours, name, seed=4):
+    """Our model with the regulariser, and the directions that its first two calls will draw."""
+    ours.regularizer = VICReg(0.8, 0.3) if name == "vicreg" else SIGReg(np.random.default_rng(seed), 0.4, 9)
+    rng, dtype = np.random.default_rng(seed), ours.value.dtype
+    directions = []
+    for _ in range(2):
+        A = rng.standard_normal((L, 9)).astype(dtype)
+        directions.append(torch.tensor(A / np.sqrt((A * A).sum(axis=0))))
+    return directions
+
+
+regularizers = pytest.mark.parametrize("name", ["vicreg", "sigreg"])
+
+
+@regularizers
+@treatments
+@both_dtypes
+@pytest.mark.parametrize("steps", [1, 3])
+def test_loss_and_gradients_of_the_step_with_a_regularizer(name, treatment, dtype, steps):
+    """On s_x always; on s_y where the gradient flows into it."""
+    rng = np.random.default_rng(steps)
+    ours, twin = both_models(treatment, dtype, rng)
+    directions = with_regularizer(ours, name)
+    context_ids, mask, target_ids = batch(rng, steps)
+    loss, backward = ours.forward((context_ids, mask), target_ids)
+    backward()
+    ids, there, targets = map(torch.tensor, (context_ids, mask, target_ids))
+    their_loss = rollout_loss(twin, ids, there, targets)
+    plain = their_loss.item()
+    their_loss = their_loss + published_penalty(name, twin.encode_context(ids, there), directions[0])
+    if treatment == "joint":
+        their_loss = their_loss + published_penalty(name, twin.encode_target(targets), directions[1])
+    their_loss.backward()
+    assert_equal(loss, their_loss)
+    assert loss > plain + 0.1                          # the regulariser has a part in it
+    assert_equal_gradients(ours, twin)
+
+
+class TorchVideo(nn.Module):
+    """Windows of pixels: one encoder for both branches, and a predictor that says what changes."""
+
+    def __init__(self):
+        super().__init__()
+        self.context_encoder = torch_twin.perceptron(E, H, L)
+        self.predictor = TorchResidual(torch_twin.perceptron(L, H, L))
+
+
+@regularizers
+@both_dtypes
+def test_one_encoder_for_both_branches_with_a_regularizer(name, dtype):
+    rng = np.random.default_rng(0)
+
+    def perceptron(inputs, outputs):
+        return Sequential(Linear(inputs, H, rng, dtype), ReLU(), Linear(H, outputs, rng, dtype))
+
+    encoder, twin = perceptron(E, L), TorchVideo()
+    ours = JEPA(encoder, encoder, Residual(perceptron(L, L)), "joint")
+    named = {name: torch.tensor(p.value) for name, p in ours.named_parameters().items() if "target" not in name}
+    twin.to(next(iter(named.values())).dtype).load_state_dict(named)
+    directions = with_regularizer(ours, name)
+    K = 4
+    x, y = normal(rng, (B, E), dtype), normal(rng, (K, B, E), dtype)
+    loss, backward = ours.forward(x, y)
+    backward()
+
+    s_x, s_y = twin.context_encoder(torch.tensor(x)), twin.context_encoder(torch.tensor(y))
+    s, their_loss = s_x, published_penalty(name, s_x, directions[0]) + published_penalty(name, s_y, directions[1])
+    for k in range(K):
+        s = twin.predictor(s)
+        their_loss = their_loss + F.mse_loss(s, s_y[k]) / K
+    their_loss.backward()
+    assert_equal(loss, their_loss)
+    theirs = dict(twin.named_parameters())
+    assert {name for name in ours.named_parameters() if "target" not in name} == set(theirs)
+    for name, theirs in theirs.items():
+        assert_equal(ours.named_parameters()[name].grad, theirs.grad)
 
 
 # ---- a hundred steps

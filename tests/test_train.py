@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from minijepa import checkpoint
+from minijepa.losses import SIGReg, VICReg, no_regularizer
 from minijepa.options import UserError
-from minijepa.train import OPTIONS, Training, main, options_of, train
+from minijepa.train import OPTIONS, Training, main, options_of, step, train
 from minijepa.worlds.words import Words
 
 SMALL = ["--embed-dim", "5", "--hidden-dim", "7", "--latent-dim", "3", "--quiet"]
@@ -96,6 +97,98 @@ def test_the_loss_of_epoch_0_is_the_mean_over_all_training_examples():
     assert training.row()["loss"] == pytest.approx(np.mean(losses), rel=1e-12)
 
 
+# The regularizers and the falling rate
+
+
+def test_the_regularizer_is_the_one_that_was_asked_for_with_its_weights():
+    def regularizer(**given):
+        return Training.start("words", given).model.regularizer
+
+    assert regularizer() is no_regularizer
+    vicreg = regularizer(regularizer="vicreg", variance_weight=3, covariance_weight=0.5)
+    sigreg = regularizer(regularizer="sigreg", sigreg_weight=0.3)
+    assert isinstance(vicreg, VICReg) and (vicreg.variance_weight, vicreg.covariance_weight) == (3, 0.5)
+    assert isinstance(sigreg, SIGReg) and sigreg.weight == 0.3
+    assert OPTIONS["regularizer"].default == "none"
+
+
+def test_the_regularizers_keep_jointly_trained_branches_from_collapsing():
+    given = {"target": "joint", "epochs": 20, "learning_rate": 1e-2}
+    stds = {name: train(config={**given, "regularizer": name})[1][-1]["latent_std"]
+            for name in ("none", "vicreg", "sigreg")}
+    assert stds["none"] < 0.01 and stds["vicreg"] > 0.5 and stds["sigreg"] > 0.5
+
+
+@pytest.mark.parametrize("epochs, decay, wanted", [
+    (4, 0, [1, 1, 1, 1]), (4, 0.5, [1, 1, 1, 1 / 2]), (4, 1, [1, 3 / 4, 2 / 4, 1 / 4]),
+    (10, 0.3, [1, 1, 1, 1, 1, 1, 1, 1, 2 / 3, 1 / 3]), (5, 0.1, [1, 1, 1, 1, 1]),
+])
+def test_the_rate_falls_in_a_line_over_the_last_part_of_the_training(epochs, decay, wanted):
+    rates = []
+    training = Training.start("words", {"epochs": epochs, "decay": decay, "learning_rate": 0.002, "batch_size": 64})
+    list(training.rows(progress=lambda training: rates.append(training.optimizer.learning_rate)))
+    assert rates == pytest.approx([0.002 * share for share in wanted], rel=1e-12)
+
+
+@pytest.mark.parametrize("options", [["--decay", "0.8"], ["--regularizer", "vicreg", "--target", "joint"],
+                                     ["--regularizer", "sigreg", "--decay", "1", "--optimizer", "sgd"]])
+def test_a_falling_rate_and_a_regularizer_go_on_to_the_same_bytes(options):
+    whole, whole_report = run("--epochs", 5, *options)
+    with ctrl_c(after=2):
+        run("--epochs", 5, *options)
+    assert Training.load("run.npz", "words").epoch == 2
+    resumed, resumed_report = run("--resume", "run.npz")
+    assert resumed == whole and resumed_report["result"] == whole_report["result"]
+
+
+def test_a_falling_rate_was_planned_for_one_total():
+    with ctrl_c(after=2):
+        run("--epochs", 5, "--decay", 0.5)
+    before = contents("run.npz")
+    for epochs in 4, 6:
+        with pytest.raises(UserError, match=f"run.npz was planned for 5 epochs.*--epochs {epochs} is another training"):
+            main(["--resume", "run.npz", "--save", "run.npz", "--epochs", str(epochs)])
+    assert contents("run.npz") == before
+    with ctrl_c(after=1):
+        run("--epochs", 5, "--resume", "run.npz")      # the planned total may be said again
+    assert Training.load("run.npz", "words").epoch == 3
+
+
+def test_a_step_learns_and_returns_the_loss_from_before_it():
+    training = Training.start("words", {})
+    model, (x, y) = training.model, next(training.world.batches(32, training.rng))
+    wanted, backward = model.forward(x, y)
+    backward()
+    gradient, target = model.grad.copy(), model.target_encoder.value.copy()
+    model.grad[:] = 7                                  # what an earlier step has left
+    assert step(model, training.optimizer, x, y) == float(wanted)
+    assert np.array_equal(model.grad, gradient) and model.forward(x, y)[0] < wanted
+    np.testing.assert_allclose(model.target_encoder.value, 0.99 * target + 0.01 * model.context_encoder.value,
+                               rtol=0, atol=1e-6)
+
+
+def test_nothing_is_learned_from_a_loss_that_is_not_finite():
+    training = Training.start("words", {})
+    model, (x, y) = training.model, next(training.world.batches(32, training.rng))
+    model.predictor.value[0] = np.inf
+    before = model.value.copy()
+    with np.errstate(all="ignore"):
+        assert not np.isfinite(step(model, training.optimizer, x, y))
+    assert np.array_equal(model.value, before) and training.optimizer.state["t"] == 0
+
+
+def test_without_a_predictor_the_prediction_is_the_contexts_own_latent():
+    model, history = train(config={"epochs": 1, "predictor": "none"})
+    assert not [name for name in model.named_parameters() if name.startswith("predictor")]
+    x = np.array([[1, 2, 3]]), np.ones((1, 3), bool)
+    assert np.array_equal(model.predict(x)[0][0], model.encode_context(x)[0])
+
+
+def test_vicreg_takes_an_epoch_whose_last_batch_is_a_single_example():
+    _, history = train(config={"epochs": 1, "batch_size": 61, "regularizer": "vicreg"})      # 672 = 11 · 61 + 1
+    assert np.isfinite(history[-1]["loss"])
+
+
 # Going on from a checkpoint
 
 
@@ -143,6 +236,9 @@ def test_resuming_without_epochs_goes_on_to_those_first_asked_for():
     (["--epochs", 7, "--target", "joint"], ["--target joint", "ema"]),
     (["--epochs", 7, "--dtype", "float64"], ["--dtype float64", "float32"]),
     (["--epochs", 7, "--latent-dim", 32], ["--latent-dim 32", "3"]),
+    (["--epochs", 7, "--regularizer", "vicreg"], ["--regularizer vicreg", "none"]),
+    (["--epochs", 7, "--decay", "0.5"], ["--decay 0.5", "0.0"]),
+    (["--epochs", 7, "--predictor", "none"], ["--predictor none", "mlp"]),
     (["--epochs", 7, "--corpus", "story.txt"], ["--corpus story.txt", "contradicts"]),
 ])
 def test_the_stored_configuration_rules(options, fragments):
@@ -225,8 +321,8 @@ def test_measuring_draws_nothing():
 def test_nothing_is_drawn_between_the_model_and_the_first_epoch():
     rng = np.random.default_rng(4)
     config = {"embed_dim": 32, "hidden_dim": 64, "latent_dim": 32,
-              "dtype": "float32", "target": "ema", "momentum": 0.99}
-    Words(rng).build(config, rng)
+              "dtype": "float32", "target": "ema", "momentum": 0.99, "predictor": "mlp"}
+    Words(rng).build(config, rng, no_regularizer)
     training = Training.start("words", {"seed": 4})
     training.row()
     assert training.rng.bit_generator.state == rng.bit_generator.state
@@ -255,13 +351,42 @@ def test_the_json_report():
     assert list(made) == ["config", "history", "result", "seconds"]
     assert made["config"] == {
         "world": "words", "epochs": 2, "batch_size": 32, "learning_rate": 0.003, "optimizer": "adam",
-        "target": "stopgrad", "momentum": 0.99, "dtype": "float32", "seed": 0,
-        "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3, "corpus": None}
+        "target": "stopgrad", "momentum": 0.99, "regularizer": "none", "variance_weight": 1.0,
+        "covariance_weight": 0.2, "sigreg_weight": 0.1, "decay": 0.0, "dtype": "float32", "seed": 0,
+        "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3, "predictor": "mlp", "corpus": None}
     measured = {"loss", "relative_loss", "latent_std", "effective_rank", "hit_rate"}
+    probe = made["result"].pop("probe")
     assert set(made["result"]) == measured
     assert [set(row) for row in made["history"]] == [measured | {"epoch"}] * 3
     assert made["history"][-1] == {"epoch": 2, **made["result"]}
+    assert list(probe) == ["trained encoder", "untrained encoder", "PCA of the input to 3", "raw input", "most frequent"]
     assert made["seconds"] > 0
+
+
+def test_the_probe_stands_beside_its_baselines(capsys):
+    """Least squares on one-hot concepts, written out: of the words that are left, and of nothing at all."""
+    main(["--epochs", "20", "--json", "run.json"])
+    rates = report("run.json")["result"]["probe"]
+    shown = re.search(r"held-out hits of a linear probe: (.*)", capsys.readouterr().out)[1]
+    assert shown == "  ".join(f"{what} {rate:.2f}" for what, rate in rates.items())
+
+    world = Training.start("words", {}).world
+    def bags_and_concepts(places):
+        bags = np.zeros((len(places), len(world.vocabulary) + 1))
+        for bag, place in zip(bags, places):
+            start = world.starts[world.sentence[place]]
+            for other in range(start, start + world.lengths[world.sentence[place]]):
+                bag[world.tokens[other]] += other != place
+        bags[:, -1] = 1                                # the constant
+        return bags, world.concepts[world.tokens[places]]
+
+    (bags, concept), (held_out, wanted) = map(bags_and_concepts, (world.training, world.held_out))
+    weight = np.linalg.lstsq(bags, np.eye(len(world.vocabulary))[concept], rcond=1e-9)[0]
+    raw = np.mean((held_out @ weight).argmax(axis=1) == wanted)
+    counts = np.bincount(concept)
+    assert rates["raw input"] == pytest.approx(raw, abs=1e-12)
+    assert rates["most frequent"] == np.mean(wanted == counts.argmax())
+    assert rates["most frequent"] < 0.2 < rates["trained encoder"] and rates["raw input"] > 0.9
 
 
 def test_a_corpus_is_known_by_its_text_not_its_path():
@@ -341,6 +466,10 @@ def test_train_returns_what_the_command_line_reports():
     ({"dtype": np.float16}, ["--dtype", "float32"]), ({"target": "teacher"}, ["'teacher'", "joint"]),
     ({"optimizer": None}, ["--optimizer", "sgd"]), ({"seed": -1}, ["--seed"]),
     ({"batch_size": 673}, ["--batch-size", "672", "673"]), ({"corpus": "missing.txt"}, ["missing.txt"]),
+    ({"regularizer": "VICReg"}, ["--regularizer", "vicreg", "'VICReg'"]), ({"decay": 1.5}, ["--decay", "at most 1", "1.5"]),
+    ({"variance_weight": -1}, ["--variance-weight", "-1"]), ({"sigreg_weight": "x"}, ["--sigreg-weight", "'x'"]),
+    ({"covariance_weight": float("inf")}, ["--covariance-weight", "inf"]), ({"predictor": "linear"}, ["--predictor", "mlp"]),
+    ({"regularizer": "vicreg", "batch_size": 1}, ["--regularizer vicreg", "--batch-size", "at least 2"]),
 ])
 def test_a_config_that_cannot_be_used(config, fragments):
     with pytest.raises(ValueError) as caught:

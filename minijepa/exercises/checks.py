@@ -84,6 +84,8 @@ def judge(what, layer, *inputs, mistake=None, **more):
         line = mistake() if mistake else ""
     except Exception:                                  # a gradient too odd to compare: the report says how
         line = ""
+    for finding in report.findings:
+        finding.pattern = [] if line else finding.pattern                      # a cause says more than a map
     raise Fail(f"{what}:{line}\n{report}")
 
 
@@ -125,7 +127,7 @@ def named_mistake(got, wanted, mistakes, tolerance):
              if agree(got, result, tolerance) and not agree(wanted, result, tolerance)]
     if not found:
         return ""
-    if len(found) > 1:
+    if len(found) > 1 or not np.isfinite(got).all():   # NaN fits whatever gives NaN
         return "\n    possibly: " + ", or ".join(found)
     return f"\n    This is what one gets if {found[0]}."
 
@@ -150,7 +152,7 @@ def compare(what, got, wanted, mistakes=None, tolerance=1e-9):
     difference = np.abs(got.astype(np.float64) - wanted)
     worst = np.unravel_index(np.argmax(np.where(np.isfinite(difference), difference, np.inf)), wanted.shape)
     where = f"entry {list(map(int, worst))}: " if wanted.shape else ""
-    raise Fail(f"{what}: WRONG\n    {where}yours {got[worst]:.6g}, wanted {wanted[worst]:.6g}{mistake}")
+    raise Fail(f"{what}: WRONG\n    {where}yours {got[worst] + 0:.6g}, wanted {wanted[worst] + 0:.6g}{mistake}")
 
 
 def compare_path(what, got, wanted, mistakes, tolerance=1e-9):
@@ -625,7 +627,8 @@ def small(model, treatment, momentum=0.9):
     model = model(V, rng, 3, 5, 2, np.float64, treatment, momentum)
     model.target_encoder.value += 0.3 * rng.standard_normal(model.target_encoder.value.shape)
     for part in model.context_encoder, model.target_encoder, model.predictor:
-        part.layers[0].bias.value[:] = 1               # most hidden units are awake
+        part.layers[0].bias.value[::2] = 1             # some hidden units awake, others asleep: both count
+        part.layers[0].bias.value[1::2] = -1
     return model
 
 
@@ -1027,6 +1030,93 @@ def effective_rank(learner):
     compare("effective_rank, all 8 latents the same point", got, 0.0,
             {"0 is divided by 0: where all σ are 0, the answer is 0.0": np.nan,
              "one point is counted as one direction": 1.0})
+
+
+# --- what keeps them from collapsing --------------------------------------------------------------------
+
+@exercise
+def variance_hinge(learner):
+    rng = np.random.default_rng(0)
+    loss = named(learner, "variance_hinge")
+
+    def reference(*inputs):
+        return losses.variance_hinge(*inputs)[0]
+
+    spread = np.array([0.2, 3.0, 0.5, 1.7, 0.9])       # narrow dimensions, and wide ones
+    for N, L, floor, epsilon in (12, 5, 1.0, 1e-4), (2, 3, 1.0, 1e-4), (9, 1, 4.0, 1e-4), (12, 5, 2.0, 0.3), \
+            (12, 5, 0.005, 1e-4):
+        latents = spread[:L] * rng.standard_normal((N, L)) + 0.4
+        judge(f"variance_hinge, latents of shape {(N, L)}, floor = {floor:g}, ε = {epsilon:g}", loss, latents, floor,
+              epsilon, sizes={"number of latents": N, "number of dimensions": L, "N − 1": N - 1}, reference=reference,
+              mistake=lambda: named_mistake(loss(latents, floor, epsilon)[1](1.0),
+                                            losses.variance_hinge(latents, floor, epsilon)[1](),
+                                            mistakes_in_variance_hinge(latents, floor, epsilon), 1e-9))
+    compare("variance_hinge, backward() without an argument", loss(latents, 2.0)[1](),
+            losses.variance_hinge(latents, 2.0)[1]())
+
+
+def mistakes_in_variance_hinge(latents, floor, epsilon):
+    """{text: the gradient that it would give}."""
+    (N, L), centred = latents.shape, latents - latents.mean(axis=0)
+    var = (centred * centred).sum(axis=0) / (N - 1)
+    std = np.sqrt(var + epsilon)
+    below = (std < floor) / L
+    right = -centred * below / std / (N - 1)
+    return {
+        "every dimension gets a gradient: one whose std is above the floor should get none":
+            -centred / L / std / (N - 1),
+        "the hinge is the wrong way round: the dimensions above the floor get a gradient, not those below":
+            -centred * (std > floor) / L / std / (N - 1),
+        "the variance is divided by N − 1 in the forward, and by N here": right * (N - 1) / N,
+        "the derivative of the root is missing: dVar = dstd / (2·std)": 2 * std * right,
+        "it is not divided by std, as the derivative of the root is": std * right,
+        "it is divided by Var + ε and not by its root, std": right / std,
+        "the latents stand where centred belongs: their mean was taken away first": -latents * below / std / (N - 1),
+        "the argument floor is ignored, and 1 is used": -centred * (std < 1) / L / std / (N - 1),
+        "ε is left out of the root: std has it in": right * std / np.sqrt(var),
+        "all entries of a dimension get the same: how far each is from the mean is left out":
+            -np.ones_like(centred) * below / std / (N - 1),
+    }
+
+
+@exercise
+def covariance_penalty(learner):
+    rng = np.random.default_rng(0)
+    loss = named(learner, "covariance_penalty")
+
+    def reference(*inputs):
+        return losses.covariance_penalty(*inputs)[0]
+
+    for what, N, L in ("", 10, 7), ("two latents, ", 2, 3), ("one dimension, ", 9, 1), ("repeated dimensions, ", 10, 4):
+        latents = rng.standard_normal((N, L)) @ rng.uniform(0.3, 1, (L, L)) + 0.4
+        if what.startswith("repeated"):
+            latents[:, 2:] = latents[:, :2] * [1, -1]
+        judge(f"covariance_penalty, {what}latents of shape {(N, L)}", loss, latents,
+              sizes={"number of latents": N, "number of dimensions": L, "N − 1": N - 1}, reference=reference,
+              mistake=lambda: named_mistake(loss(latents)[1](1.0), losses.covariance_penalty(latents)[1](),
+                                            mistakes_in_covariance_penalty(latents), 1e-9))
+    compare("covariance_penalty, backward() without an argument", loss(latents)[1](),
+            losses.covariance_penalty(latents)[1]())
+
+
+def mistakes_in_covariance_penalty(latents):
+    """{text: the gradient that it would give}."""
+    (N, L), centred = latents.shape, latents - latents.mean(axis=0)
+    covariance = centred.T @ centred / (N - 1)
+    off_diagonal = covariance - np.diag(np.diag(covariance))
+    scale = 4 / (L * (N - 1))
+    return {
+        "the diagonal is left in: the loss does not see the variances": centred @ covariance * scale,
+        "C is divided by N − 1 in the forward, and by N here": centred @ off_diagonal * (4 / (L * N)),
+        "the latents stand where centred belongs: their mean was taken away first": latents @ off_diagonal * scale,
+        "the derivative of C² is taken as C²: it is 2·C": centred @ off_diagonal**2 * (2 / (L * (N - 1))),
+        "only the pairs with i < j are counted: C_ij goes to both of the two, and so does C_ji":
+            centred @ np.triu(off_diagonal) * scale,
+        "only the pairs with i > j are counted: C_ij goes to both of the two, and so does C_ji":
+            centred @ np.tril(off_diagonal) * scale,
+        "it is divided by the number of pairs, L·(L − 1), where the forward divides by L":
+            centred @ off_diagonal * (scale / max(L - 1, 1)),
+    }
 
 
 @exercise

@@ -16,6 +16,7 @@ from minijepa.gradcheck import TOLERANCE, Gradient, kinks, numeric_gradient, par
 from minijepa.modules import Module
 
 CLOSE = 1e-6            # two gradients agree, relative to the largest entry
+ALL_OFF = "all of them"
 
 
 def same(a, b):
@@ -41,7 +42,9 @@ class Finding:
         if len(self.diagnoses) == 1:
             lines.append(f"    diagnosis: {self.diagnoses[0]}")
         lines += [f"    possibly: {diagnosis}" for diagnosis in self.diagnoses if len(self.diagnoses) > 1]
-        if self.pattern:
+        if self.pattern == [ALL_OFF]:
+            lines.append(f"    no cause that I know fits; the entries that are off: {ALL_OFF}")
+        elif self.pattern:
             lines.append("    no cause that I know fits; where yours and finite differences agree:")
             lines += [f"        {line}" for line in self.pattern]
         return "\n".join(lines)
@@ -63,6 +66,10 @@ class Report:
 
     def __str__(self):
         return "\n".join(map(str, self.findings))
+
+    def __post_init__(self):
+        for finding in [finding for finding in self.findings if finding.pattern][1:]:
+            finding.pattern = []                       # one map is enough to begin with
 
 
 def examine(layer, *inputs, rng, sizes=None, reference=None, numeric_forward=None):
@@ -218,8 +225,8 @@ class Examination:
         worst = np.unravel_index(np.argmax(np.where(smooth, np.nan_to_num(np.abs(a - n), nan=np.inf), -1)), n.shape)
         measured = [f"{name} {n.shape}: WRONG, relative error {gradient.error:.1e}, "
                     f"{off.sum()} of {n.size} entries are off",
-                    f"    worst entry {list(map(int, worst))}: yours {a[worst]:.6g}, "
-                    f"finite differences {n[worst]:.6g}"]
+                    f"    worst entry {list(map(int, worst))}: yours {a[worst] + 0:.6g}, "
+                    f"finite differences {n[worst] + 0:.6g}"]
         if gradient.error > 1e-3:
             measured.append("    float precision cannot do this: rounding stays below 1e-7 here")
         if gradient.kinks:
@@ -515,6 +522,8 @@ def ranges(wanted):
 def error_map(a, n, smooth, off, rows=12, columns=40):
     """A map of the errors, a character an entry: . agrees, - opposite sign, 0 yours is zero, x else."""
     marks = np.select([~smooth, ~off, same_entries(a, -n), a == 0], list("^.-0"), "x")
+    if (marks == "x").all():
+        return [ALL_OFF]
     table = marks.reshape(-1, marks.shape[-1]) if marks.ndim else marks.reshape(1, 1)
     lines = ["".join(row[:columns]) + ("…" if len(row) > columns else "") for row in table[:rows]]
     if len(table) > rows:

@@ -15,6 +15,8 @@ TITLES = {
     "jepa_step": "the whole JEPA step, on your own parts",
     "retrieval": "cosine retrieval: what does it predict?",
     "effective_rank": "effective rank: how many directions?",
+    "variance_hinge": "the variance hinge: no dimension may die",
+    "covariance_penalty": "the covariance penalty: no dimension twice",
     "bug1": "find the bug: a Linear that passes its check",
     "bug2": "find the bug: an mse that passes its check",
     "bug3": "find the bug: an Embedding that passes its check",
@@ -136,6 +138,22 @@ HINTS = {
         "A share of 0 adds nothing to an entropy, but 0·log 0 is NaN in NumPy: keep the p above 0 only. Then "
         "np.exp(-(p * np.log(p)).sum()).",
     ),
+    "variance_hinge": (
+        "loss is the mean of L hinges: a dimension with std_j < floor has ∂loss/∂std_j = −1/L, any other has 0. "
+        "That is an array (L,): dstd.",
+        "std = √(Var + ε), so dVar = dstd / (2·std): the root that the forward has computed stands below.",
+        "Var is a sum of squares over N − 1, so each entry of column j gets dVar_j · 2·centred_nj / (N − 1). The mean: "
+        "taking it away in the forward means taking the mean of each column of the gradient away in the backward; "
+        "and that is 0 already, since centred sums to 0.",
+        "dstd = (std < floor) * (−float(dloss) / L); then centred * (dstd / std / (N − 1)): the two 2s cancel.",
+    ),
+    "covariance_penalty": (
+        "The derivative of C_ij² / L by C_ij is 2·C_ij / L; on the diagonal, which the loss does not see, it is 0. "
+        "off_diagonal has those zeros already.",
+        "centred_ni is in C_ij and in C_ji, for every j. The two are equal, so the gradient of one is counted twice.",
+        "dcentred_ni = 2 · Σ_j dC_ij · centred_nj / (N − 1): a matrix product of centred (N, L) with a matrix (L, L).",
+        "centred @ off_diagonal, times 4 · dloss / (L·(N − 1)). One 2 is that of the square, the other that of the pair.",
+    ),
     "bug1": (
         "The report says of which array the gradient is wrong, and what it does not depend on. Find the line that "
         "computes it.",
@@ -198,20 +216,22 @@ SOLUTIONS = {
     "mean": ["minijepa.layers:Mean"],
     "embedding": ["minijepa.layers:Embedding"],
     "sequential": ["minijepa.layers:Sequential"],
-    "used_twice": ["minijepa.jepa:JEPA.predict"],
+    "used_twice": ["minijepa.jepa:JEPA.rollout", "minijepa.jepa:JEPA.predict"],
     "sgd": ["minijepa.optimizers:SGD"],
     "adam": ["minijepa.optimizers:Adam"],
     "stop_gradient": ["minijepa.jepa:JEPA.forward", "minijepa.jepa:JEPA.update_target"],
-    "jepa_step": ["minijepa.jepa:ToyJEPA", "minijepa.train:Training.epoch_loss"],
+    "jepa_step": ["minijepa.jepa:ToyJEPA", "minijepa.train:step"],
     "retrieval": ["minijepa.gauges:cosine_similarity", "minijepa.gauges:retrieve"],
     "effective_rank": ["minijepa.gauges:effective_rank"],
+    "variance_hinge": ["minijepa.losses:variance_hinge"],
+    "covariance_penalty": ["minijepa.losses:covariance_penalty"],
     "bug1": ["minijepa.layers:Linear"],
     "bug2": ["minijepa.losses:mse"],
     "bug3": ["minijepa.layers:Embedding"],
     "bug4": ["minijepa.layers:Mean"],
     "bug5": ["minijepa.layers:ReLU"],
-    "bug6": ["minijepa.jepa:JEPA.predict"],
+    "bug6": ["minijepa.jepa:JEPA.rollout", "minijepa.jepa:JEPA.predict"],
     "bug7": ["minijepa.optimizers:Adam"],
     "bug8": ["minijepa.jepa:JEPA.update_target"],
-    "bug9": ["minijepa.train:Training.epoch_loss"],
+    "bug9": ["minijepa.train:step"],
 }

@@ -132,7 +132,7 @@ class Video:
         if config["predict"] == "pixels":
             nothing = Sequential()                     # the "latent" of a window is the window
             predictor = NextFrame(Sequential(*encoder, *perceptron(latent, FRAME)))
-            return JEPA(nothing, nothing, predictor, config["target"], config["momentum"], regularizer)
+            return JEPA(nothing, nothing, predictor, "stopgrad")               # no encoder to treat or to regularise
         encoder = Sequential(*encoder)
         target_encoder = encoder
         if config["target"] != "joint":

@@ -1,0 +1,34 @@
+"""walkthrough.md and README.md: all that they show is run and compared (documents.py says how)."""
+
+import functools
+
+import pytest
+from documents import CHECKS, ROOT, Document
+
+
+@functools.cache
+def document(name):
+    return Document(ROOT / name)
+
+
+@pytest.mark.parametrize("name", ["README.md", "walkthrough.md"])
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_document_is_true(name, check):
+    wrong = list(getattr(document(name), check)())
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_readme_begins_with_the_two_commands():
+    blocks = [block.text.strip() for block in document("README.md").blocks if block.language == "sh"]
+    install, tests = [block for block in blocks if block.startswith("python3 -m venv")]
+    assert install.endswith("-m minijepa.train") and tests.endswith("-m pytest")
+
+
+def test_the_walkthrough_is_an_evening_long():
+    assert 7000 <= len(document("walkthrough.md").text.split()) <= 12000
+
+
+def test_the_walkthrough_shows_its_pictures_and_answers():
+    text = document("walkthrough.md").text
+    assert "![" in text or "<img" in text
+    assert "<details>" in text
