@@ -5,6 +5,7 @@ from minijepa.options import run
 COMMANDS = {
     "minijepa.train": "train a JEPA and see what it has learned (about a second)",
     'minijepa.ask "the cat climbed up the __"': "the words that fit the blank",
+    "minijepa.figures": "the pictures of the documents (needs matplotlib)",
     "minijepa.gradcheck": "every backward against finite differences",
     "minijepa.train video": "the ball that rolls behind a chair (about ten seconds)",
     "minijepa.collapse": "ten ways to train, and which of them collapse (about half a minute)",

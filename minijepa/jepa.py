@@ -32,6 +32,8 @@ class JEPA(Module):
                  regularizer=no_regularizer):
         if treatment not in TREATMENTS:
             raise ValueError(f"JEPA: wanted one of {', '.join(TREATMENTS)}, was given {treatment!r}")
+        if treatment == "ema" and target_encoder is context_encoder:
+            raise ValueError("JEPA: an average needs an encoder of its own; one object for both goes with joint")
         self.context_encoder = context_encoder
         self.target_encoder = target_encoder
         self.predictor = predictor
@@ -58,7 +60,7 @@ class JEPA(Module):
 
         def backward(dpredictions):
             ds = 0                                     # nothing comes after the last step
-            for dprediction, undo in zip(dpredictions[::-1], backwards[::-1]):
+            for dprediction, undo in zip(dpredictions[::-1], backwards[::-1], strict=True):
                 ds = undo(dprediction + ds)            # from the loss at k, and from step k + 1
             return ds
 

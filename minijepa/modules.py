@@ -55,10 +55,13 @@ class Module:
         """Move every parameter into one vector, `self.value`, and every gradient into `self.grad`.
 
         Parameters become views into these vectors, and a shared one is in them once. Each
-        module below gets its own stretch of both, so `model.grad[:] = 0` and
-        `target_encoder.value[:] = context_encoder.value` are each one line. Returns self.
+        module below gets its own stretch of both (unless it shares a part that lies elsewhere),
+        so `model.grad[:] = 0` and `target_encoder.value[:] = context_encoder.value` are each one
+        line. Returns self.
         """
         parameters = list(dict.fromkeys(self.named_parameters().values()))
+        for name, parameter in self.named_parameters().items():
+            expect(f"flatten, {name}", parameter.value, parameter.value.shape, parameters[0].value.dtype)
         value = np.concatenate([parameter.value.ravel() for parameter in parameters])
         grad = np.zeros_like(value)
         stretch, start = {}, 0
@@ -76,9 +79,9 @@ class Module:
         return self
 
     def _bind(self, value, grad, stretch):
-        inside = [stretch[parameter] for parameter in self.named_parameters().values()]
-        if inside:                                  # a module without parameters has no stretch
-            start, stop = min(inside)[0], max(inside)[1]
+        inside = {stretch[parameter] for parameter in self.named_parameters().values()}
+        start, stop = min(inside, default=(0, 0))[0], max(inside, default=(0, 0))[1]
+        if 0 < stop - start == sum(end - begin for begin, end in inside):      # nothing of another module between
             self.value, self.grad = value[start:stop], grad[start:stop]
         for child in self.children().values():
             child._bind(value, grad, stretch)

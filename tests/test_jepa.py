@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minijepa.jepa import JEPA, TREATMENTS, ToyJEPA
-from minijepa.layers import Linear
+from minijepa.layers import Linear, Sequential
 from minijepa.losses import VICReg
 from minijepa.optimizers import Adam
 
@@ -553,3 +553,9 @@ def test_a_few_steps_of_adam_bring_the_loss_down(treatment):
         optimizer.step()
         model.update_target()
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_an_average_needs_an_encoder_of_its_own():
+    encoder = Sequential(Linear(3, 2, np.random.default_rng(0)))
+    with pytest.raises(ValueError, match="an encoder of its own"):
+        JEPA(encoder, encoder, Sequential(), "ema")

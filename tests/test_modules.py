@@ -193,3 +193,27 @@ def test_expect_wants_an_array(thing, kind):
 
 def test_expect_takes_a_numpy_number_as_an_array_without_dimensions():
     expect("it", np.float32(1), (), np.float32)
+
+
+class Branches(Module):
+    """Two branches that begin with the same layer."""
+
+    def __init__(self, rng):
+        shared = Linear(3, 3, rng)                                             # 12 parameters
+        self.one = Sequential(shared, Linear(3, 3, rng))
+        self.two = Sequential(shared, Linear(3, 3, rng))
+
+
+def test_a_stretch_never_holds_another_modules_parameters():
+    model = Branches(np.random.default_rng(0)).flatten()
+    assert model.value.size == 3 * 12 and model.one.value.size == 2 * 12
+    assert not hasattr(model.two, "value")                                     # the other's layer lies between its two
+    model.two.layers[1].value[:] = 7
+    assert (model.value == 7).sum() == 12 and not (model.one.value == 7).any()
+
+
+def test_flatten_wants_one_dtype():
+    rng = np.random.default_rng(0)
+    mixed = Sequential(Linear(2, 3, rng, np.float64), Linear(3, 2, rng, np.float32))
+    with pytest.raises(TypeError, match="wanted dtype float64, was given float32"):
+        mixed.flatten()
