@@ -75,7 +75,7 @@ class ReLU(Module):
     """y = max(x, 0), entry by entry; x of any shape. At the kink, x = 0, dx is taken as 0."""
 
     def forward(self, x):
-        y = np.maximum(x, 0)
+        y = np.maximum(x, 0, dtype=x.dtype)
 
         def backward(dy):
             expect("ReLU.backward", dy, x.shape, x.dtype)

@@ -54,7 +54,7 @@ def covariance_penalty(latents):
     centred = latents - latents.mean(axis=0)                                   # (N, L)
     off_diagonal = centred.T @ centred / (N - 1)                               # (L, L)
     np.fill_diagonal(off_diagonal, 0)
-    loss = (off_diagonal * off_diagonal).sum() / L
+    loss = (off_diagonal * off_diagonal / L).sum()
 
     def backward(dloss=1):
         # dC = 2·C / L off the diagonal; C is made of centred twice, and both ways give the same
@@ -80,7 +80,7 @@ def sigreg(latents, directions, knots=17, reach=3.0):
     tu = (latents @ directions)[:, :, None] * t                                # (N, M, Q)
     cos, sin = np.cos(tu), np.sin(tu)
     real, imaginary = cos.mean(axis=0) - normal, sin.mean(axis=0)              # (M, Q)
-    loss = N * ((real**2 + imaginary**2) @ weight).mean()
+    loss = (N * ((real**2 + imaginary**2) @ weight)).mean()
 
     def backward(dloss=1):
         # d|·|²/du = 2·(imaginary·cos − real·sin)·t / N, for each u; the 1/N and the N cancel
@@ -92,7 +92,7 @@ def sigreg(latents, directions, knots=17, reach=3.0):
 
 def no_regularizer(latents):
     """Nothing is asked of the latents."""
-    return 0, lambda dloss=1: 0
+    return latents.dtype.type(0), lambda dloss=1: 0
 
 
 class VICReg:
@@ -113,7 +113,8 @@ class VICReg:
                      + covariance_backward(self.covariance_weight * dloss))    # (N, L)
             return drows.reshape(latents.shape)
 
-        return self.variance_weight * variance + self.covariance_weight * covariance, backward
+        penalty = self.variance_weight * variance + self.covariance_weight * covariance
+        return latents.dtype.type(penalty), backward
 
 
 class SIGReg:
@@ -127,5 +128,5 @@ class SIGReg:
         directions = self.rng.standard_normal((rows.shape[1], self.directions)).astype(rows.dtype)
         directions /= np.linalg.norm(directions, axis=0)                       # (L, M), of length 1
         loss, sigreg_backward = sigreg(rows, directions)
-        return (self.weight * loss,
+        return (latents.dtype.type(self.weight * loss),
                 lambda dloss=1: sigreg_backward(self.weight * dloss).reshape(latents.shape))
