@@ -1,7 +1,5 @@
 """Ask a trained model which words fit the blank."""
 
-import sys
-
 from minijepa.options import Parser, UserError, run, whole
 from minijepa.train import Training
 from minijepa.worlds.words import Words

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from minijepa import checkpoint
-from minijepa.options import Option, Parser, UserError, resolve, run, whole
+from minijepa.options import Option, Parser, resolve, run, whole
 from minijepa.train import Training
 
 RECIPES = {

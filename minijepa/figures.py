@@ -13,7 +13,7 @@ from minijepa.gauges import principal_components
 from minijepa.gradcheck import EPSILON, epsilon_sweep
 from minijepa.options import Parser, UserError, run
 from minijepa.train import Training
-from minijepa.worlds.video import AHEAD, CHAIR, WIDTH, WINDOW, window_seen
+from minijepa.worlds.video import AHEAD, CHAIR, WIDTH, WINDOW
 
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#888888", "#994f00", "#5d3a9b"]
 LINES = ["-", "--", "-.", ":"]

@@ -157,13 +157,13 @@ class Training:
         """One epoch, learning from it unless told otherwise: the mean loss of its examples."""
         total = count = 0
         with np.errstate(over="ignore", invalid="ignore"):                     # what diverges is found below
-            for number, (x, y) in enumerate(self.world.batches(self.config["batch_size"], rng), 1):
+            for batch, (x, y) in enumerate(self.world.batches(self.config["batch_size"], rng), 1):
                 if learn:
                     loss = step(self.model, self.optimizer, x, y)
                 else:
                     loss = float(self.model.forward(x, y)[0])
                 if not math.isfinite(loss):
-                    self.diverged(self.epoch + 1, f"step {number}")
+                    self.diverged(self.epoch + 1, f"step {batch}")
                 total, count = total + loss * y.shape[1], count + y.shape[1]
         return total / count
 
