@@ -3,7 +3,8 @@
 import os
 import sys
 
-# The matrices here are small. Two threads gain a sixth on an idle machine (video: 7.8 s for 9.2 s), and
-# on a busy one they wait for each other in a loop (46 s). Set the variable yourself to have it otherwise.
+# The matrices here are small. Two threads gain a sixth on an idle machine (video: 7.8 s for 9.2 s),
+# and on a busy one they wait for each other in a loop (46 s). Set the variable yourself to have it
+# otherwise.
 if "numpy" not in sys.modules:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,11 +1,10 @@
 """python -m minijepa: what there is to run."""
 
-from minijepa.options import run
+from minijepa.options import Parser, run
 
 COMMANDS = {
     "minijepa.train": "train a JEPA and see what it has learned (about a second)",
     'minijepa.ask "the cat climbed up the __"': "the words that fit the blank",
-    "minijepa.figures": "the pictures of the documents (needs matplotlib)",
     "minijepa.gradcheck": "every backward against finite differences",
     "minijepa.train video": "the ball that rolls behind a chair (about ten seconds)",
     "minijepa.collapse": "ten ways to train, and which of them collapse (about half a minute)",
@@ -13,8 +12,9 @@ COMMANDS = {
 }
 
 
-def main():
-    print("minijepa: a JEPA from scratch in plain NumPy. What there is to run (each takes --help):\n")
+def main(argv=None):
+    Parser("minijepa", "What there is to run.").parse_args(argv)
+    print("minijepa: a JEPA from scratch in plain NumPy. What there is to run, each with --help:\n")
     for command, what in COMMANDS.items():
         print(f"  python -m {command:<42} {what}")
 

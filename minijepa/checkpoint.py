@@ -4,15 +4,21 @@ Parameters stand under the names that PyTorch's `state_dict` gives them; all els
 continuation needs is prefixed `state/`.
 """
 
+import contextlib
+import glob
 import io
 import os
+import stat
+import tempfile
 import zipfile
 
 import numpy as np
 
 from minijepa.options import UserError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+os.umask(UMASK := os.umask(0))                         # it can only be read by setting it
+MODE = 0o666 & ~UMASK                                  # of a new file
 
 
 def is_device(path):
@@ -25,70 +31,102 @@ def write_file(path, write):
 
     A device is written to as it is. Raises UserError.
     """
-    direct = is_device(path)
-    path = path if direct else os.path.realpath(path)  # a link stays a link
-    part = path if direct else f"{path}.{os.getpid()}.part"
     try:
-        with open(part, "wb") as file:
-            write(file)
-        if not direct:
-            os.replace(part, path)
+        if is_device(path):
+            with open(path, "wb") as file:
+                write(file)
+        else:
+            replace(os.path.realpath(path), write)     # a link stays a link
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise cannot_write(path, error) from None
+
+
+def replace(path, write):
+    """Write a new file in the same folder, with the old one's mode, and put it in its place."""
+    for left_by_a_killed_run in glob.glob(f"{glob.escape(path)}.*.part"):
+        os.remove(left_by_a_killed_run)
+    handle, part = new_part(path)
+    try:
+        with open(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(handle)
+        os.chmod(part, stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else MODE)
+        os.replace(part, path)
     finally:
-        if not direct and os.path.lexists(part):
+        with contextlib.suppress(FileNotFoundError):
             os.remove(part)
+    if os.name == "posix":                             # the new name, too, survives a power cut
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def new_part(path):
+    """A file beside path that nobody else can have named: (handle, name)."""
+    return tempfile.mkstemp(".part", f"{os.path.basename(path)}.", os.path.dirname(path))
 
 
 def check_writable(path):
     """Raise UserError now if write_file(path) would fail later: before training, not after."""
-    device, path = is_device(path), os.path.realpath(path)
-    if os.path.isdir(path):
+    target = os.path.realpath(path)
+    if os.path.isdir(target):
         raise UserError(f"cannot write {path}: it is a folder; name a file")
-    if os.path.exists(path) and not os.access(path, os.W_OK):
+    if os.path.exists(target) and stat.S_ISSOCK(os.stat(target).st_mode):
+        raise UserError(f"cannot write {path}: it is a socket; name a file")
+    if os.path.exists(target) and not os.access(target, os.W_OK):
         raise UserError(f"cannot write {path}: it is read-only")
-    if device:
+    if is_device(path):
         return
-    if not os.path.isdir(os.path.dirname(path)):
+    if not os.path.isdir(os.path.dirname(target)):
         raise UserError(f"cannot write {path}: its folder does not exist")
-    probe = f"{path}.{os.getpid()}.part"
     try:
-        open(probe, "wb").close()
-        os.remove(probe)
+        handle, part = new_part(target)
+        os.close(handle)
+        os.remove(part)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path, error):
+    return UserError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}")
 
 
 def save(path, parameters, state):
-    """Write parameters {name: array} and state {name: array or string}; strings as string arrays."""
+    """Write parameters {name: array} and state {name: array or string}, strings as arrays too."""
     arrays = {f"state/{name}": np.asarray(value) for name, value in state.items()}
     arrays["state/format_version"] = np.array(FORMAT_VERSION)
-    whole = io.BytesIO()                               # savez itself is noisy where the disk is full
+    whole = io.BytesIO()                               # savez is noisy where the disk is full
     np.savez(whole, **parameters, **arrays)
     write_file(path, lambda file: file.write(whole.getbuffer()))
 
 
 def load(path):
     """-> parameters {name: array}, state {name: array}. Raises UserError for any other file."""
+    wanted = "wanted a .npz that --save wrote"
     try:
         if os.path.isfile(path) and not zipfile.is_zipfile(path):
-            raise UserError(f"{path} is not a checkpoint, or is truncated: wanted a .npz that --save wrote")
+            raise UserError(f"{path} is not a checkpoint, or is truncated: {wanted}")
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             if "state/format_version" not in archive.files:
-                raise UserError(f"{path} is not a checkpoint: wanted a .npz that --save wrote")
+                raise UserError(f"{path} is not a checkpoint: {wanted}")
+            if any(member.compress_type for member in archive.zip.infolist()):
+                raise UserError(f"{path} is compressed, and could be of any size: {wanted}")
             arrays = {name: np.asarray(archive[name]) for name in archive.files}
     except UserError:
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except Exception as error:                         # the readers below raise a dozen kinds
-        reason = "it contains pickled objects" if "allow_pickle" in str(error) else "it is damaged"
+        pickled = "allow_pickle" in str(error)
+        reason = "it contains pickled objects" if pickled else "it is damaged"
         raise UserError(f"cannot read {path}: {reason}, and is not loaded") from None
     version = arrays.pop("state/format_version")
-    if version.shape != () or version != FORMAT_VERSION:
-        raise UserError(f"{path} has checkpoint format {version}; this version reads {FORMAT_VERSION}")
-    state = {name[len("state/"):]: arrays.pop(name) for name in list(arrays) if name.startswith("state/")}
-    return arrays, state
+    if version.shape != () or version.dtype.kind not in "iu" or version != FORMAT_VERSION:
+        raise UserError(f"{path} has checkpoint format {version}; "
+                        f"this version reads {FORMAT_VERSION}")
+    parameters = {name: x for name, x in arrays.items() if not name.startswith("state/")}
+    return parameters, under(arrays, "state/")
 
 
 def under(state, prefix):
@@ -97,15 +135,15 @@ def under(state, prefix):
 
 
 def fill(path, arrays, stored):
-    """Copy the stored arrays into those of the same names, all of which must fit. Raises UserError."""
+    """Copy the stored arrays into those of the same names; all must fit. Raises UserError."""
     for name in arrays.keys() | stored.keys():
         if name not in stored or name not in arrays:
             raise UserError(f"{path} does not fit its configuration: {name} is "
                             f"{'missing' if name in arrays else 'one too many'}")
         wanted, found = arrays[name], stored[name]
         if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
-            raise UserError(f"{path} does not fit its configuration: {name} is {found.dtype} {found.shape}, "
-                            f"wanted {wanted.dtype} {wanted.shape}")
+            raise UserError(f"{path} does not fit its configuration: {name} is {found.dtype} "
+                            f"{found.shape}, wanted {wanted.dtype} {wanted.shape}")
         if not np.isfinite(found).all():
             raise UserError(f"{path} is damaged, and is not loaded: {name} is not finite")
     for name, array in arrays.items():

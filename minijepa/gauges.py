@@ -8,8 +8,8 @@ import numpy as np
 TINY = float(np.finfo(np.float32).tiny)      # stands in for a zero that would be divided by
 
 
-def latent_std(latents):
-    """The standard deviation of each latent dimension over the N latents, averaged: (N, L) -> a number.
+def std(latents):
+    """The standard deviation of each dimension over N latents, averaged: (N, L) -> a number.
 
     Near 0: all latents are one point. It looks healthy when they lie on a line.
     """
@@ -37,7 +37,8 @@ def effective_rank(latents):
 def relative_loss(predictions, targets):
     """Mean squared error / variance of the targets: two (N, L) -> a number.
 
-    1 is what predicting the mean target gives; unlike the loss it does not fall when the targets shrink.
+    1 is what predicting the mean target gives; unlike the loss it does not fall when the targets
+    shrink.
     It looks good on a line, which is easy to predict.
     """
     variance = targets.var(axis=0, dtype=np.float64).mean()
@@ -55,7 +56,7 @@ def cosine_similarity(a, b):
 
 
 def retrieve(predictions, latents, count=1):
-    """The latents nearest to each prediction by cosine, best first: (N, L), (V, L) -> ids (N, count).
+    """The latents nearest to each prediction by cosine, best first: (N, L), (V, L) -> (N, count).
 
     It may be right even where all latents are nearly one point: the cosine is blind to their size.
     """
@@ -66,7 +67,7 @@ def retrieve(predictions, latents, count=1):
 def linear_probe(x, y, ridge=1e-6):
     """Ridge regression in closed form: W = (XᵀX / N + ridge·I)⁻¹ XᵀY / N, both centred.
 
-    x (N, D), y (N,) or (N, C) of training data  ->  a function: x' (M, D)  ->  predicted y' (M,) or (M, C).
+    x (N, D), y (N,) or (N, C) of training data  ->  a function: x' (M, D)  ->  y' (M,) or (M, C).
     It tells what can be read off linearly, on data it was not fitted on. Alone it says little:
     the raw input may do as well, so it is printed beside its baselines.
     """
@@ -78,7 +79,7 @@ def linear_probe(x, y, ridge=1e-6):
 
 
 def principal_components(x, count):
-    """The projection onto the first `count` principal components of x (N, D): x' (M, D) -> (M, count)."""
+    """Projection on the first `count` principal components of x (N, D): (M, D) -> (M, count)."""
     mean = x.mean(axis=0, dtype=np.float64)
     directions = np.linalg.svd(x - mean, full_matrices=False)[2][:count]       # (count, D)
     return lambda x: (x - mean) @ directions.T

@@ -1,17 +1,20 @@
 """JEPA: predict the representation of what is hidden from the representation of what is seen.
 
-x is the context and y the target; s_x and s_y are their latents, and D is the mean squared error:
+x is the context and y the target, s_x and s_y are their latents, z is what the predictor is told
+besides s_x, and D is the energy, a distance:
 
-    ŝ_0 = encode(x);   ŝ_k = predictor(ŝ_(k−1)),  k = 1 … K;   loss = mean over k of D(ŝ_k, s_k)
+    s_x = encode(x);   ŝ_1 … ŝ_K = predictor(s_x, z);   loss = D(ŝ, s_y)
 
 plus a regulariser, where one is asked for, on every encoder output that receives gradient.
 """
 
 import numpy as np
 
-from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential
+from minijepa import layers
+from minijepa.layers import Embedding, Mean, Sequential
 from minijepa.losses import mse, no_regularizer
 from minijepa.modules import Module
+from minijepa.predictors import Rollout
 
 TREATMENTS = ("ema", "stopgrad", "joint")
 
@@ -21,23 +24,30 @@ class JEPA(Module):
 
     `treatment` says what is done with the target branch:
     ema       target_encoder is the moving average of context_encoder (I-JEPA, V-JEPA);
-              it starts as its copy, and no gradient flows through the branch
-    stopgrad  target_encoder has its own values; no gradient flows through the branch
+              it starts as its copy, and the energy sends no gradient through the branch
+    stopgrad  target_encoder has its own values; the energy sends no gradient through the branch
     joint     the gradient flows into both branches; the two encoders may be one and the same
 
-    regularizer(latents) returns (penalty, backward), as a loss does.
+    predictor.forward(s_x, z) gives (ŝ (K, B, latent), backward), as those of predictors.py do.
+    regularizer(latents) returns (penalty, backward), as a loss does. It is asked of s_x, and under
+    joint of s_y; under stopgrad `regularize_target` lets it alone teach the target encoder.
+    distance(predictions, s_y) returns the energy and its backward: the mean squared error.
     """
 
-    def __init__(self, context_encoder, target_encoder, predictor, treatment="ema", momentum=0.99,
-                 regularizer=no_regularizer):
+    def __init__(self, context_encoder, target_encoder, predictor, treatment="ema", tau=0.99,
+                 regularizer=no_regularizer, regularize_target=False, distance=mse):
         if treatment not in TREATMENTS:
-            raise ValueError(f"JEPA: wanted one of {', '.join(TREATMENTS)}, was given {treatment!r}")
+            wanted = ", ".join(TREATMENTS)
+            raise ValueError(f"JEPA: wanted a treatment of {wanted}, was given {treatment!r}")
         if treatment == "ema" and target_encoder is context_encoder:
-            raise ValueError("JEPA: an average needs an encoder of its own; one object for both goes with joint")
+            raise ValueError("JEPA: an average needs an encoder of its own; "
+                             "one object for both goes with joint")
         self.context_encoder = context_encoder
         self.target_encoder = target_encoder
         self.predictor = predictor
-        self.treatment, self.momentum, self.regularizer = treatment, momentum, regularizer
+        self.treatment, self.tau = treatment, tau
+        self.regularizer, self.distance = regularizer, distance
+        self.regularize_target = regularize_target or treatment == "joint"
         self.flatten()
         if treatment == "ema":
             target_encoder.value[:] = context_encoder.value
@@ -50,54 +60,47 @@ class JEPA(Module):
         """y, as the world gives it  ->  s_y (..., latent)."""
         return self.target_encoder.forward(y)
 
-    def rollout(self, s_x, steps):
-        """s_x (B, latent)  ->  ŝ_1 … ŝ_K (K, B, latent): the predictor, applied to what it has predicted."""
-        s, predictions, backwards = s_x, [], []
-        for _ in range(steps):
-            s, backward = self.predictor.forward(s)
-            predictions.append(s)
-            backwards.append(backward)
+    def predict(self, x, z=None):
+        """x, and what is told  ->  ŝ_1 … ŝ_K (K, B, latent); backward gives dz."""
+        s_x, encoder_backward = self.encode_context(x)
+        predictions, predictor_backward = self.predictor.forward(s_x, z)
 
         def backward(dpredictions):
-            ds = 0                                     # nothing comes after the last step
-            for dprediction, undo in zip(dpredictions[::-1], backwards[::-1], strict=True):
-                ds = undo(dprediction + ds)            # from the loss at k, and from step k + 1
-            return ds
+            ds_x, dz = predictor_backward(dpredictions)
+            encoder_backward(ds_x)
+            return dz
 
-        return np.stack(predictions), backward
+        return predictions, backward
 
-    def predict(self, x, steps=1):
-        """x  ->  ŝ_1 … ŝ_K (K, B, latent)."""
-        s_x, encoder_backward = self.encode_context(x)
-        predictions, rollout_backward = self.rollout(s_x, steps)
-        return predictions, lambda dpredictions: encoder_backward(rollout_backward(dpredictions))
-
-    def forward(self, x, y):
-        """x and the K targets y, with K as their first dimension  ->  the loss of a training step."""
+    def forward(self, x, y, z=None):
+        """x, the targets y (K, B, …), what is told z (K, B, …)  ->  the loss of a training step."""
         s_x, encoder_backward = self.encode_context(x)                         # (B, latent)
-        predictions, rollout_backward = self.rollout(s_x, len(y))              # (K, B, latent)
+        predictions, predictor_backward = self.predictor.forward(s_x, z)       # (K, B, latent)
         s_y, target_backward = self.encode_target(y)                           # (K, B, latent)
-        loss, mse_backward = mse(predictions, s_y)
+        loss, distance_backward = self.distance(predictions, s_y)
         penalty_x, penalty_x_backward = self.regularizer(s_x)
         loss = loss + penalty_x
-        if self.treatment == "joint":
+        if self.regularize_target:
             penalty_y, penalty_y_backward = self.regularizer(s_y)
             loss = loss + penalty_y
 
         def backward(dloss=1):
-            dpredictions, ds_y = mse_backward(dloss)
-            encoder_backward(rollout_backward(dpredictions) + penalty_x_backward(dloss))
-            if self.treatment == "joint":
+            dpredictions, ds_y = distance_backward(dloss)
+            ds_x, _ = predictor_backward(dpredictions)
+            encoder_backward(ds_x + penalty_x_backward(dloss))
+            if self.treatment != "joint":
+                # The stop-gradient. Were ds_y to flow, the easiest way to a small loss would be to
+                # move the targets to where any prediction hits them.
+                ds_y = 0
+            if self.regularize_target:
                 target_backward(ds_y + penalty_y_backward(dloss))
-            # Otherwise the stop-gradient: ds_y is dropped here. Were it to flow, the easiest way
-            # to a small loss would be to move the targets to where any prediction hits them.
 
         return loss, backward
 
     def update_target(self):
         """After each optimizer step: target = τ·target + (1 − τ)·online, for `ema`."""
         if self.treatment == "ema":
-            target, online, tau = self.target_encoder.value, self.context_encoder.value, self.momentum
+            target, online, tau = self.target_encoder.value, self.context_encoder.value, self.tau
             target *= tau
             target += (1 - tau) * online
 
@@ -107,23 +110,19 @@ class ToyJEPA(JEPA):
 
     x is (context_ids (B, T) integers, mask (B, T) booleans); y is target_ids (K, B).
     Both branches read the one embedding. Without a predictor, ŝ_y is s_x itself.
+    perceptron(inputs, hidden, outputs, rng, dtype) makes the encoders and the predictor.
     """
 
     def __init__(self, vocab_size, rng, embed_dim=32, hidden_dim=64, latent_dim=32,
-                 dtype=np.float32, treatment="ema", momentum=0.99, regularizer=no_regularizer,
-                 with_predictor=True):
-        def perceptron(inputs):
-            return Sequential(
-                Linear(inputs, hidden_dim, rng, dtype),
-                ReLU(),
-                Linear(hidden_dim, latent_dim, rng, dtype),
-            )
+                 dtype=np.float32, treatment="ema", tau=0.99, regularizer=no_regularizer,
+                 with_predictor=True, perceptron=layers.perceptron):
+        def net(inputs):
+            return perceptron(inputs, hidden_dim, latent_dim, rng, dtype)
 
         self.embedding = Embedding(vocab_size, embed_dim, rng, dtype)
         self.mean = Mean()
-        predictor = perceptron(latent_dim) if with_predictor else Sequential()
-        super().__init__(perceptron(embed_dim), perceptron(embed_dim), predictor,
-                         treatment, momentum, regularizer)
+        predictor = Rollout(net(latent_dim) if with_predictor else Sequential())
+        super().__init__(net(embed_dim), net(embed_dim), predictor, treatment, tau, regularizer)
 
     def encode_context(self, x):
         context_ids, mask = x

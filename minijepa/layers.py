@@ -28,7 +28,7 @@ class Embedding(Module):
             raise IndexError(f"Embedding: wanted ids from 0 to {len(weight) - 1}, "
                              f"was given ids from {ids.min()} to {ids.max()}")
         ids = ids.astype(np.intp)                      # small ones would overflow in ids·E below
-        y = weight.take(ids, axis=0)                                           # weight[ids]: (..., E)
+        y = weight.take(ids, axis=0)                   # weight[ids]: (..., E)
 
         def backward(dy):
             expect("Embedding.backward", dy, y.shape, weight.dtype)
@@ -52,8 +52,11 @@ class Linear(Module):
 
     def __init__(self, in_features, out_features, rng, dtype=np.float32):
         bound = 1 / np.sqrt(in_features)
-        self.weight = Parameter(rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
-        self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))
+
+        def uniform(*shape):
+            return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
+
+        self.weight, self.bias = uniform(out_features, in_features), uniform(out_features)
 
     def forward(self, x):
         weight, bias = self.weight.value, self.bias.value
@@ -88,7 +91,8 @@ class Mean(Module):
     """The mean over the tokens that are there: y = Σ_t mask·x / Σ_t mask.
 
     x (B, T, E), mask (B, T) of booleans, False where a shorter sentence is padded  ->  y (B, E).
-    Without a mask every token counts. Raises ValueError for a sentence without any token or another shape.
+    Without a mask every token counts. Raises ValueError for a sentence without any token, or
+    for another shape.
     """
 
     def forward(self, x, mask=None):
@@ -116,7 +120,7 @@ class Sequential(Module):
     def __init__(self, *layers):
         self.layers = layers
 
-    def children(self):
+    def parts(self):
         return {str(index): layer for index, layer in enumerate(self.layers)}
 
     def forward(self, x):
@@ -133,17 +137,10 @@ class Sequential(Module):
         return x, backward
 
 
-class Residual(Module):
-    """y = x + net(x): the net need only say what changes. x and y have one shape."""
-
-    def __init__(self, net):
-        self.net = net
-
-    def forward(self, x):
-        change, net_backward = self.net.forward(x)
-        expect("Residual's net", change, x.shape, x.dtype)
-
-        def backward(dy):
-            return dy + net_backward(dy)               # two paths from x to y: their gradients add up
-
-        return x + change, backward
+def perceptron(inputs, hidden, outputs, rng, dtype=np.float32):
+    """Linear, ReLU, Linear: (..., inputs) -> (..., outputs), of which every model is made."""
+    return Sequential(
+        Linear(inputs, hidden, rng, dtype),
+        ReLU(),
+        Linear(hidden, outputs, rng, dtype),
+    )

@@ -92,18 +92,18 @@ def sigreg(latents, directions, knots=17, reach=3.0):
 
 def no_regularizer(latents):
     """Nothing is asked of the latents."""
-    return latents.dtype.type(0), lambda dloss=1: 0
+    return latents.dtype.type(0), lambda dloss=1: np.zeros_like(latents)
 
 
 class VICReg:
-    """variance_weight · variance_hinge + covariance_weight · covariance_penalty, of latents (..., L)."""
+    """variance_weight · variance_hinge + covariance_weight · covariance_penalty of (..., L)."""
 
-    def __init__(self, variance_weight=1.0, covariance_weight=0.05):
+    def __init__(self, variance_weight, covariance_weight):
         self.variance_weight, self.covariance_weight = variance_weight, covariance_weight
 
     def __call__(self, latents):
         rows = latents.reshape(-1, latents.shape[-1])                          # (N, L)
-        if len(rows) == 1:                             # what is left over for the last batch: it has no variance
+        if len(rows) == 1:                             # left over for the last batch: no variance
             return no_regularizer(latents)
         variance, variance_backward = variance_hinge(rows)
         covariance, covariance_backward = covariance_penalty(rows)
@@ -120,12 +120,13 @@ class VICReg:
 class SIGReg:
     """weight · sigreg of latents (..., L), along directions that are drawn anew at each call."""
 
-    def __init__(self, rng, weight=0.05, directions=64):
+    def __init__(self, rng, weight, directions=64):
         self.rng, self.weight, self.directions = rng, weight, directions
 
     def __call__(self, latents):
         rows = latents.reshape(-1, latents.shape[-1])                          # (N, L)
-        directions = self.rng.standard_normal((rows.shape[1], self.directions)).astype(rows.dtype)
+        directions = self.rng.standard_normal((rows.shape[1], self.directions))
+        directions = directions.astype(rows.dtype)
         directions /= np.linalg.norm(directions, axis=0)                       # (L, M), of length 1
         loss, sigreg_backward = sigreg(rows, directions)
         return (latents.dtype.type(self.weight * loss),

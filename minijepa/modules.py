@@ -39,13 +39,18 @@ class Module:
     the gradient of the input. It never writes into the array that it is given.
     """
 
+    def parts(self):
+        """The parameters and modules directly below this one, by name."""
+        return {name: part for name, part in vars(self).items()
+                if isinstance(part, (Parameter, Module))}
+
     def children(self):
-        """The modules directly below this one, by name."""
-        return {name: part for name, part in vars(self).items() if isinstance(part, Module)}
+        """The modules among its parts."""
+        return {name: part for name, part in self.parts().items() if isinstance(part, Module)}
 
     def named_parameters(self):
         """All parameters of this module and those below it: {"0.weight": Parameter, …}."""
-        named = {name: part for name, part in vars(self).items() if isinstance(part, Parameter)}
+        named = {name: part for name, part in self.parts().items() if isinstance(part, Parameter)}
         for name, child in self.children().items():
             for below, parameter in child.named_parameters().items():
                 named[f"{name}.{below}"] = parameter
@@ -61,7 +66,8 @@ class Module:
         """
         parameters = list(dict.fromkeys(self.named_parameters().values()))
         for name, parameter in self.named_parameters().items():
-            expect(f"flatten, {name}", parameter.value, parameter.value.shape, parameters[0].value.dtype)
+            x = parameter.value
+            expect(f"flatten, {name}", x, x.shape, parameters[0].value.dtype)
         value = np.concatenate([parameter.value.ravel() for parameter in parameters])
         grad = np.zeros_like(value)
         stretch, start = {}, 0
@@ -73,15 +79,16 @@ class Module:
             stretch[parameter] = (start, stop)
             start = stop
         self._bind(value, grad, stretch)
-        # Allocated and freed at once, never touched: malloc then keeps what a step frees for the next
-        # step. Without it, each returns its arrays to the system: half as slow again at batch 256.
+        # Allocated and freed at once, never touched: malloc then keeps what a step frees for the
+        # next one. Without it, each step returns its arrays to the system: half as slow again at
+        # batch 256.
         np.empty(2**24, np.uint8)
         return self
 
     def _bind(self, value, grad, stretch):
         inside = {stretch[parameter] for parameter in self.named_parameters().values()}
         start, stop = min(inside, default=(0, 0))[0], max(inside, default=(0, 0))[1]
-        if 0 < stop - start == sum(end - begin for begin, end in inside):      # nothing of another module between
+        if 0 < stop - start == sum(end - begin for begin, end in inside):  # nothing else between
             self.value, self.grad = value[start:stop], grad[start:stop]
         for child in self.children().values():
             child._bind(value, grad, stretch)

@@ -26,7 +26,7 @@ class Adam:
     """Adam (Kingma & Ba 2015), with bias correction.
 
     m = β₁m + (1 − β₁)·grad and v = β₂v + (1 − β₂)·grad² start at 0, hence too small;
-    m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) are not;  value = value − learning_rate·m̂ / (√v̂ + ε).
+    m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) are not; value = value − learning_rate·m̂ / (√v̂ + ε).
     """
 
     def __init__(self, value, grad, learning_rate=1e-3, betas=(0.9, 0.999), epsilon=1e-8):
@@ -51,5 +51,5 @@ class Adam:
 
 
 def blocks(size, block=2**14):
-    """Slices of a long vector: what is worked on, a dozen times over, stays in the processor's cache."""
+    """Slices of a long vector: what is worked on, a dozen times over, stays in the cache."""
     return (slice(start, start + block) for start in range(0, size, block))

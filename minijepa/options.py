@@ -1,12 +1,15 @@
-"""What a user may set, and how a mistake is answered: one line, exit code 2, no traceback."""
+"""What a user may set, how a table is printed, how a mistake is answered: one line, exit code 2."""
 
 import argparse
 import difflib
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from minijepa.jepa import TREATMENTS
 
 
 class UserError(ValueError):
@@ -55,7 +58,27 @@ def choice(*choices):
         if value not in choices:
             raise ValueError(f"one of {', '.join(choices)}")
         return value
+    read.choices = choices                             # which --help shows
     return read
+
+
+TRAINING = {
+    "epochs": Option(60, whole(1), "passes over the training data, counted from the very start"),
+    "batch_size": Option(32, whole(1), "examples a step"),
+    "learning_rate": Option(3e-3, number(0, exclude_low=True), "of the optimizer"),
+    "decay": Option(0.0, number(0, 1),
+                    "the last part of the training, over which the learning rate falls to 0"),
+    "optimizer": Option("adam", choice("adam", "sgd"), "adam, or sgd with momentum 0.9"),
+    "treatment": Option("ema", choice(*TREATMENTS), "of the target branch"),
+    "tau": Option(0.99, number(0, 1), "τ of the EMA: target = τ·target + (1 − τ)·online"),
+    "regularizer": Option("none", choice("none", "vicreg", "sigreg"),
+                          "on every encoder output that receives gradient"),
+    "variance_weight": Option(1.0, number(0), "of VICReg's variance hinge"),
+    "covariance_weight": Option(0.2, number(0), "of VICReg's covariance penalty"),
+    "sigreg_weight": Option(0.1, number(0), "of SIGReg"),
+    "dtype": Option("float32", choice("float32", "float64"), "of all numbers"),
+    "seed": Option(0, whole(0, 2**64), "of the one random generator"),
+}
 
 
 def resolve(options, given):
@@ -63,7 +86,8 @@ def resolve(options, given):
     for name in given:
         if name not in options:
             close = difflib.get_close_matches(name, options, 1)
-            raise UserError(f"there is no option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UserError(f"there is no option {name!r}{hint}")
     values = {}
     for name, option in options.items():
         try:
@@ -71,7 +95,7 @@ def resolve(options, given):
             values[name] = value if value is option.default else option.read(value)
         except UserError:
             raise
-        except ValueError as wanted:
+        except (TypeError, ValueError) as wanted:
             raise UserError(f"{flag(name)}: wanted {wanted}, was given {given[name]!r}") from None
     return values
 
@@ -79,6 +103,19 @@ def resolve(options, given):
 def flag(name):
     """embed_dim -> --embed-dim"""
     return "--" + name.replace("_", "-")
+
+
+def heading(columns):
+    """The first line of a table; columns: {key: (title, format)}, a text's format begins with <."""
+    return "  ".join(f"{title:{form}}" if form.startswith("<") else f"{title:>6}"
+                     for title, form in columns.values())
+
+
+def line(row, columns):
+    """A line of a table: the entries of a row {key: value} under their titles."""
+    return "  ".join(f"{row[key]:{form}}" if form.startswith("<")
+                     else f"{row[key]:>{max(6, len(title))}{form}}"
+                     for key, (title, form) in columns.items())
 
 
 class Parser(argparse.ArgumentParser):
@@ -91,15 +128,40 @@ class Parser(argparse.ArgumentParser):
     def add_options(self, options):
         """Add the options of a world or a command, each with its default in its help."""
         for name, option in options.items():
-            text = option.help if option.default is None else f"{option.help} (default: {option.default})"
-            self.add_argument(flag(name), default=argparse.SUPPRESS, metavar="X", help=text)
+            choices = getattr(option.read, "choices", None)
+            metavar = "{" + ",".join(choices) + "}" if choices else "X"
+            default = "" if option.default is None else f" (default: {option.default})"
+            self.add_argument(flag(name), default=argparse.SUPPRESS, metavar=metavar,
+                              help=option.help + default)
 
     def error(self, message):
         raise UserError(f"{message}; {self.prog} --help shows the options")
 
 
+def printable(text, most=400):
+    """One line of a message, however long it is and whatever a file put into it."""
+    text = " ".join("".join(c if c.isprintable() or c.isspace() else "�" for c in text).split())
+    return text if len(text) <= most else text[:most] + " …"
+
+
+def complain(message):
+    """The one line about a mistake, where anybody can read it; the exit code."""
+    try:
+        print(f"error: {printable(message)}", file=sys.stderr, flush=True)
+    except (AttributeError, OSError, ValueError):      # stderr is closed, or full
+        sys.stderr = None
+    return 2
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def run(main):
     """Run a command's main() and exit: 2 and one line for a user's mistake, 130 for Ctrl-C."""
+    for name in ("SIGTERM", "SIGHUP"):                 # as Ctrl-C: what is done is kept
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupted)
     sys.stdout = sys.stdout or open(os.devnull, "w")   # `>&-` has closed it
     sys.stdout.reconfigure(errors="backslashreplace")  # τ where the terminal knows only ASCII
     try:
@@ -108,17 +170,14 @@ def run(main):
         finally:
             sys.stdout.flush()
     except UserError as error:
-        print("error:", *str(error).splitlines(), file=sys.stderr)     # a file's name may hold a line break
-        code = 2
+        code = complain(str(error))
     except MemoryError:
-        print("error: this does not fit into memory: choose smaller sizes", file=sys.stderr)
-        code = 2
+        code = complain("this does not fit into memory: choose smaller sizes")
     except KeyboardInterrupt:
         code = 130
     except OSError as error:                           # the output: files raise UserError
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141                                     # `… | head` has read enough
         if not isinstance(error, BrokenPipeError):
-            print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
-            code = 2
+            code = complain(f"cannot write the output: {error.strerror}")
     sys.exit(code)

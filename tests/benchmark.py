@@ -27,7 +27,6 @@ import numpy as np
 
 from minijepa.jepa import ToyJEPA
 from minijepa.optimizers import Adam
-from minijepa.train import step as learn
 
 try:
     import torch
@@ -45,21 +44,28 @@ SIZES = [
     *({"vocabulary": vocabulary, "batch": 256} for vocabulary in (1_000, 50_000)),
     *({"tokens": tokens, "batch": 256} for tokens in (4, 32)),
 ]
-LEARNING_RATE, MOMENTUM = 3e-3, 0.99
+LEARNING_RATE, TAU = 3e-3, 0.99
 
 
 def our_step(vocabulary, tokens, hidden, batch, rng):
     latent = hidden // 2
-    model = ToyJEPA(vocabulary, rng, latent, hidden, latent, np.float32, "ema", MOMENTUM)
+    model = ToyJEPA(vocabulary, rng, latent, hidden, latent, np.float32, "ema", TAU)
     optimizer = Adam(model.value, model.grad, LEARNING_RATE)
     context_ids = rng.integers(0, vocabulary, (batch, tokens))
     x, y = (context_ids, np.ones(context_ids.shape, bool)), rng.integers(0, vocabulary, (1, batch))
-    return lambda: learn(model, optimizer, x, y)
+
+    def step():                                                # of train.train_epoch
+        loss, backward = model.forward(x, y)
+        model.grad[:] = 0
+        backward()
+        optimizer.step()
+        model.update_target()
+    return step
 
 
 def torch_step(vocabulary, tokens, hidden, batch, rng, variant):
     latent = hidden // 2
-    model = Twin(vocabulary, latent, hidden, latent, "ema", MOMENTUM)
+    model = Twin(vocabulary, latent, hidden, latent, "ema", TAU)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, LEARNING_RATE, fused=True if variant == "fused" else None)
     context_ids = torch.from_numpy(rng.integers(0, vocabulary, (batch, tokens)))
@@ -138,7 +144,7 @@ def torch_training():
     model = Twin(len(world.vocabulary))
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], LEARNING_RATE)
     for _ in range(60):
-        for (context_ids, mask), target_ids in world.batches(32, rng):
+        for (context_ids, mask), target_ids, _ in world.batches(32, rng):
             training_step(model, optimizer, torch.from_numpy(context_ids),
                           torch.from_numpy(target_ids[0]), torch.from_numpy(mask))
 

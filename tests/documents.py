@@ -6,7 +6,8 @@ wherever that is not what is shown. The conventions, all in the Markdown source:
 ```python          runs, with the document's other Python blocks, in one namespace. `x + 1  # -> 3`: what follows
                    `# -> ` at the end of a statement, or on the lines after it, is what the statement prints, its
                    value or its error. Exactly what follows `<!-- file: minijepa/layers.py -->` is not run but found
-                   in that file, word for word, 25 lines at most; its indentation as a whole may differ.
+                   in that file, word for word, 25 lines at most; its indentation as a whole may differ. What
+                   follows `<!-- write: my_world.py -->` is put into that file, in the folder of the commands.
 ```console         `$ command` (lines that continue it begin with `> `), then its output; `…` alone on a line stands
                    for lines left out. All commands of a document run in order in one folder, empty at first; the
                    Python blocks run there after them.
@@ -234,7 +235,7 @@ class Block:
         before = COMMENTS.search(text[:match.start()])
         comments = [comment.partition(":") for comment in COMMENT.findall(before.group() if before else "")]
         said = {key.strip(): value.strip() for key, _, value in comments}
-        self.file = said.get("file")
+        self.file, self.write = said.get("file"), said.get("write")
         self.tolerance = parse_tolerance(said["tolerance"]) if "tolerance" in said else DEFAULT
         self.ignore = [value.strip() for key, _, value in comments if key.strip() == "ignore"]
 
@@ -261,6 +262,8 @@ class Document:
         results, self.outputs, self.tolerances = [], {}, {}
         with tempfile.TemporaryDirectory() as folder:
             for block in self.blocks:
+                if block.write is not None:
+                    Path(folder, block.write).write_text(block.text, encoding="utf-8")
                 if block.language == "console":
                     results.append((block, []))
                     for command, prompt, shown in block.commands():
@@ -269,7 +272,7 @@ class Document:
                         self.outputs[command] = self.outputs.get(command, "") + output
                         self.tolerances[command] = block.tolerance
             blocks = [(block, statements(block.text)) for block in self.blocks
-                      if block.language == "python" and block.file is None]
+                      if block.language == "python" and block.file is None and block.write is None]
             printed = iter(in_another_process([code for _, parts in blocks for code, *_ in parts], folder))
             for block, parts in blocks:
                 ran = [(part, "\n".join(part[2].values()), *next(printed)) for part in parts]

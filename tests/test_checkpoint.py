@@ -70,7 +70,7 @@ def test_the_file_is_a_plain_npz_and_all_but_parameters_is_prefixed(saved):
     assert set(arrays) == {"layer.weight", "layer.bias", "state/epoch", "state/loss", "state/config",
                            "state/world/words", "state/is_corpus", "state/format_version"}
     assert arrays["state/config"].dtype.kind == "U" and arrays["state/world/words"].dtype.kind == "U"
-    assert arrays["state/format_version"] == 1
+    assert arrays["state/format_version"] == 2
 
 
 def test_the_same_content_gives_the_same_bytes(saved, tmp_path):
@@ -226,7 +226,7 @@ def test_pickles_are_never_loaded(path, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     trap = np.array([Trap()], object)
     if kind == "npz":
-        np.savez(path, trap=trap, **{"state/format_version": np.array(1)})
+        np.savez(path, trap=trap, **{"state/format_version": np.array(2)})
     elif kind == "npy":
         with open(path, "wb") as file:
             np.save(file, trap, allow_pickle=True)
@@ -257,9 +257,9 @@ def npy(array):
     (zipped(**{"state__format_version": b"hello"}), "version"),
     (zipped(**{"state__format_version.npy": b"hello"}), "version"),
     (zipped(**{"state__format_version.npy": npy(np.array([1, 1]))}), "version"),
-    (zipped(**{"state__format_version.npy": npy(np.array(2))}), "format 2"),
-    (zipped(**{"state__format_version.npy": npy(np.array(1)), "x.npy": npy(np.zeros(3))[:-1]}), "damaged"),
-    (zipped(**{"state__format_version.npy": npy(np.array(1)),
+    (zipped(**{"state__format_version.npy": npy(np.array(1))}), "format 1"),
+    (zipped(**{"state__format_version.npy": npy(np.array(2)), "x.npy": npy(np.zeros(3))[:-1]}), "damaged"),
+    (zipped(**{"state__format_version.npy": npy(np.array(2)),
                "x.npy": npy(np.zeros(3)).replace(b"(3,)", b"(3,(")}), "damaged"),
 ])
 def test_other_files_are_refused(path, data, fragment):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minijepa import ask, gradcheck, train
+from minijepa import ask, cli, gradcheck, train
 from minijepa.options import UserError, run
 from minijepa.worlds import words
 
@@ -68,22 +68,21 @@ MISTAKES = [
     ("train --corpus same.txt", "at least 5 has 1"),
     ("train --corpus latin.txt", "latin.txt UTF-8"), ("train --corpus binary.txt", "binary.txt binary"),
     ("train --corpus one.txt", "one.txt line 4: hello"),
-    ("train --corpus five.txt", "--batch-size at most 8 32"),
     ("train --corpus a\nb.txt", "No such file"),
     ("train --epochs 0", "--epochs 1 '0'"), ("train --epochs -1", "--epochs '-1'"),
     ("train --epochs 1.5", "--epochs whole '1.5'"), ("train --epochs nan", "--epochs whole 'nan'"),
     ("train --epochs 1e3", "--epochs whole '1e3'"), ("train --epochs 99999999999", "--epochs"),
-    ("train --batch-size 0", "--batch-size '0'"), ("train --batch-size 673", "--batch-size 672 673"),
+    ("train --batch-size 0", "--batch-size '0'"),
     ("train --learning-rate 0", "--learning-rate above 0"), ("train --learning-rate -1", "--learning-rate '-1'"),
     ("train --learning-rate nan", "--learning-rate 'nan'"), ("train --learning-rate inf", "--learning-rate 'inf'"),
     ("train --learning-rate fast", "--learning-rate 'fast'"),
-    ("train --momentum -0.1", "--momentum '-0.1'"), ("train --momentum 1.1", "--momentum at most 1 '1.1'"),
-    ("train --momentum nan", "--momentum 'nan'"),
+    ("train --tau -0.1", "--tau '-0.1'"), ("train --tau 1.1", "--tau at most 1 '1.1'"),
+    ("train --tau nan", "--tau 'nan'"),
     ("train --seed -1", "--seed '-1'"), ("train --seed x", "--seed 'x'"), ("train --seed τ", "--seed τ"),
     ("train --embed-dim 0", "--embed-dim '0'"), ("train --hidden-dim 0", "--hidden-dim '0'"),
     ("train --latent-dim -3", "--latent-dim '-3'"), ("train --latent-dim 1000000000", "memory"),
     ("train --dtype float16", "--dtype float32 float64 'float16'"),
-    ("train --optimizer rmsprop", "--optimizer adam sgd"), ("train --target teacher", "--target ema joint"),
+    ("train --optimizer rmsprop", "--optimizer adam sgd"), ("train --treatment teacher", "--treatment ema joint"),
     ("train --epoch 3", "--epoch --help"), ("train --bogus", "--bogus --help"), ("train --epochs", "--epochs"),
     ("train bogus", "'bogus' words"), ("train words extra", "extra"),
     ("train --save missing/model.npz", "missing folder does not exist"), ("train --save folder", "folder; name a file"),
@@ -107,7 +106,7 @@ def test_a_mistake_gets_one_line_and_exit_code_2(line, fragments, folder, capsys
     name, *argv = line.split(" ")
     if name == "train" and "--save" not in argv:
         argv += ["--save", "kept"]
-    main = {"train": train, "ask": ask, "gradcheck": gradcheck}[name].main
+    main = {"train": cli, "ask": ask, "gradcheck": gradcheck}[name].main
     with pytest.raises(SystemExit) as stopped:
         run(lambda: main(argv))
     out, err = capsys.readouterr()
@@ -119,9 +118,23 @@ def test_a_mistake_gets_one_line_and_exit_code_2(line, fragments, folder, capsys
     assert_as_it_was(folder)
 
 
+@pytest.mark.parametrize("argv, fragments", [
+    (["--batch-size", "673"], "--batch-size 672 673"),
+    (["--corpus", "five.txt"], "--batch-size at most 8 32"),
+])
+def test_what_only_the_world_can_know_is_found_before_the_first_row(argv, fragments, folder, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: cli.main([*argv, "--save", "kept"]))
+    out, err = capsys.readouterr()
+    assert stopped.value.code == 2 and len(out.splitlines()) == 2              # what there is, and the titles
+    assert_one_line(err)
+    assert all(fragment in err for fragment in fragments.split())
+    assert_as_it_was(folder)
+
+
 def test_a_diverging_loss_says_what_to_change(folder, capsys):
     with pytest.raises(SystemExit) as stopped:
-        run(lambda: train.main(["--learning-rate", "1e6", "--save", "kept", "--json", "run.json"]))
+        run(lambda: cli.main(["--learning-rate", "1e6", "--save", "kept", "--json", "run.json"]))
     err = capsys.readouterr().err
     assert stopped.value.code == 2 and "--learning-rate (it was 1e+06)" in err
     assert_one_line(err)
@@ -142,7 +155,7 @@ def test_ctrl_c_before_anything_has_begun(monkeypatch, capsys):
 
     monkeypatch.setattr(words, "grammar", interrupted)
     with pytest.raises(SystemExit) as stopped:
-        run(lambda: train.main(["--save", "kept"]))
+        run(lambda: cli.main(["--save", "kept"]))
     assert stopped.value.code == 130 and capsys.readouterr() == ("", "")
     assert Path("kept").read_bytes() == FILES["kept"]
 
@@ -225,29 +238,33 @@ def test_a_closed_output_and_a_terminal_that_knows_only_ascii():
 # What is answered
 
 
-def test_the_list_of_commands_names_those_that_there_are(capsys):
+def test_the_list_of_commands_names_those_that_there_are(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["minijepa"])
     with pytest.raises(SystemExit):
         runpy.run_module("minijepa", run_name="__main__")
     named = re.findall(r"python -m (minijepa\.\w+)", capsys.readouterr().out)
     assert {"minijepa.train", "minijepa.ask", "minijepa.gradcheck"} <= set(named)
     for module in named:
         assert importlib.util.find_spec(module) is not None
-        package = importlib.util.find_spec(module).submodule_search_locations
-        main = importlib.import_module(f"{module}.__main__" if package else module).main
-        with pytest.raises(SystemExit) as stopped:
-            main(["--help"])
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
+            patch.delitem(sys.modules, module, raising=False)
+            patch.setattr(sys, "argv", [module, "--help"])
+            runpy.run_module(module, run_name="__main__")
         assert stopped.value.code == 0
         assert f"usage: python -m {module}" in capsys.readouterr().out
 
 
 def test_help_shows_every_default(capsys):
     with pytest.raises(SystemExit):
-        train.main(["--help"])
+        cli.main(["--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    for option, default in {"epochs": 60, "batch-size": 32, "learning-rate": 0.003, "optimizer": "adam",
-                            "target": "ema", "momentum": 0.99, "embed-dim": 32, "hidden-dim": 64,
-                            "latent-dim": 32, "dtype": "float32", "seed": 0}.items():
+    for option, default in {"epochs": 60, "batch-size": 32, "learning-rate": 0.003, "tau": 0.99,
+                            "embed-dim": 32, "hidden-dim": 64, "latent-dim": 32, "seed": 0}.items():
         assert re.search(rf"--{option} X (?:(?!--).)*\(default: {re.escape(str(default))}\)", shown)
+    for option, choices, default in [("optimizer", "adam,sgd", "adam"), ("treatment", "ema,stopgrad,joint", "ema"),
+                                     ("regularizer", "none,vicreg,sigreg", "none"), ("predictor", "mlp,none", "mlp"),
+                                     ("dtype", "float32,float64", "float32")]:
+        assert re.search(rf"--{option} {{{choices}}} (?:(?!--).)*\(default: {default}\)", shown)
     for option in ("corpus", "save", "resume", "json", "quiet"):
         assert f"--{option} " in shown
 
@@ -264,7 +281,7 @@ def test_ask_trains_the_standard_model_on_the_spot(capsys):
     found = answer(capsys, "The cat climbed up the __.")
     assert {word for _, word in found[:4]} == {"tree", "stairs", "sofa", "wall"} and len(found) == 5
     assert [cosine for cosine, _ in found] == sorted((cosine for cosine, _ in found), reverse=True)
-    train.main(["--quiet", "--save", "model.npz"])
+    cli.main(["--quiet", "--save", "model.npz"])
     assert answer(capsys, "the", "cat", "climbed", "up", "the", "__", "--model", "model.npz") == found
     assert {word for _, word in answer(capsys, "the child __ the door", "--model", "model.npz", "--top", "2")} \
         == {"opened", "closed"}
@@ -280,7 +297,7 @@ def test_ask_finds_a_mistake_before_it_trains(monkeypatch):
 def test_ask_a_model_of_a_readers_corpus(capsys):
     Path("lügen.txt").write_text("".join(f"{a} mag {b}\n" for a in "ärgs öl üb maß".split()
                                          for b in "ärgs öl üb maß".split()), encoding="utf-8")
-    train.main(["--quiet", "--corpus", "lügen.txt", "--batch-size", "4", "--save", "modell-ü.npz"])
+    cli.main(["--quiet", "--corpus", "lügen.txt", "--batch-size", "4", "--save", "modell-ü.npz"])
     found = answer(capsys, "Öl __ üb!", "--model", "modell-ü.npz")
     assert found[0][1] == "mag" and {word for _, word in found} == {"mag", "ärgs", "öl", "üb", "maß"}
     with pytest.raises(SystemExit) as stopped:

@@ -36,7 +36,7 @@ $ cat file.txt
 …
 b
 $ python -m minijepa
-minijepa: a JEPA from scratch in plain NumPy. What there is to run (each takes --help):
+minijepa: a JEPA from scratch in plain NumPy. What there is to run, each with --help:
 …
 ```
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minijepa.gauges import (cosine_similarity, effective_rank, latent_std, linear_probe, principal_components,
-                             r_squared, relative_loss, retrieve, rmse)
+from minijepa.gauges import (cosine_similarity, effective_rank, linear_probe, principal_components,
+                             r_squared, relative_loss, retrieve, rmse, std)
 from minijepa.losses import mse
 
 some = settings(deadline=None, max_examples=40)
@@ -44,25 +44,25 @@ def deviations(latents):
     return found
 
 
-# ---- latent_std
+# ---- std
 
 @some
 @given(seeds, dimensions)
 def test_std_is_the_mean_over_dimensions(seed, dimension):
     latents = cloud(seed, dimension)
-    assert latent_std(latents) == pytest.approx(sum(deviations(latents)) / dimension, rel=1e-12)
+    assert std(latents) == pytest.approx(sum(deviations(latents)) / dimension, rel=1e-12)
 
 
 @some
 @given(seeds, dimensions, st.floats(-10, 10), st.floats(-10, 10))
 def test_std_ignores_a_shift_and_follows_a_scale(seed, dimension, shift, scale):
     latents = cloud(seed, dimension)
-    assert latent_std(scale * latents + shift) == pytest.approx(abs(scale) * latent_std(latents), abs=1e-12)
+    assert std(scale * latents + shift) == pytest.approx(abs(scale) * std(latents), abs=1e-12)
 
 
 def test_std_of_known_points():
-    assert latent_std(np.array([[1.0, 5.0], [-1.0, 5.0]])) == 0.5       # 1 in one dimension, 0 in the other
-    assert latent_std(np.array([[2.0, 3.0]])) == 0
+    assert std(np.array([[1.0, 5.0], [-1.0, 5.0]])) == 0.5       # 1 in one dimension, 0 in the other
+    assert std(np.array([[2.0, 3.0]])) == 0
 
 
 # ---- effective_rank
@@ -318,13 +318,13 @@ def test_a_constant_cloud_with_numerical_dust_has_a_high_rank():
     """The rank says 14 of 16 directions; the std, that they are all rounding errors."""
     constant = np.random.default_rng(0).standard_normal(16) + np.zeros((200, 16))
     dust = constant + 1e-7 * np.random.default_rng(1).standard_normal((200, 16))
-    assert effective_rank(dust.astype(np.float32)) > 14 and latent_std(dust.astype(np.float32)) < 1e-6
+    assert effective_rank(dust.astype(np.float32)) > 14 and std(dust.astype(np.float32)) < 1e-6
 
 
 def test_a_line_has_a_healthy_std():
     """The std says 1; the rank, that all dimensions say the same."""
     line = np.outer(np.random.default_rng(0).standard_normal(500), np.sign(np.arange(16) - 7.5))
-    assert 0.9 < latent_std(line) < 1.1 and effective_rank(line) < 1.001
+    assert 0.9 < std(line) < 1.1 and effective_rank(line) < 1.001
 
 
 def test_a_loss_goes_to_zero_when_the_latents_shrink_and_the_relative_loss_does_not():
@@ -363,7 +363,7 @@ def test_retrieval_may_be_right_on_collapsed_latents():
     rng = np.random.default_rng(0)
     latents = 1e-3 * rng.standard_normal((40, 16))
     predictions = latents + 1e-4 * rng.standard_normal((40, 16))
-    assert (retrieve(predictions, latents)[:, 0] == np.arange(40)).all() and latent_std(latents) < 2e-3
+    assert (retrieve(predictions, latents)[:, 0] == np.arange(40)).all() and std(latents) < 2e-3
 
 
 def test_r_squared_hides_a_narrow_column_behind_a_wide_one():
@@ -380,7 +380,7 @@ def test_rmse_is_small_where_there_is_little_to_tell():
 # ---- float32 is measured in float64
 
 GAUGES = {
-    "latent_std": lambda a, b: latent_std(a),
+    "std": lambda a, b: std(a),
     "effective_rank": lambda a, b: effective_rank(a),
     "relative_loss": relative_loss,
     "cosine_similarity": cosine_similarity,

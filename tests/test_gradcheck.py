@@ -219,10 +219,67 @@ def test_the_central_difference_is_exact_for_a_parabola():
 
 @pytest.mark.parametrize("x, chosen, epsilon", [(2.0, {"epsilon": 0.1}, 0.1), (1e-3, {}, 1e-5)])
 def test_epsilon_is_a_hundred_thousandth_unless_chosen(x, chosen, epsilon):
-    """The difference of x³ is 3x² + ε²."""
-    cube = lambda x: (np.sum(x**3), lambda dy: 3 * x**2 * dy)
-    gradient, = check(cube, np.array([x]), rng=np.random.default_rng(0), **chosen)
-    assert gradient.error == pytest.approx(epsilon**2 / (3 * x**2 + epsilon**2), rel=1e-4)
+    """The difference of x⁵ is 5x⁴ + 10x²ε² + ε⁴; what is left without the term in ε² is −4ε⁴."""
+    fifth = lambda x: (np.sum(x**5), lambda dy: 5 * x**4 * dy)
+    gradient, = check(fifth, np.array([x]), rng=np.random.default_rng(0), **chosen)
+    assert gradient.error == pytest.approx(4 * epsilon**4 / (5 * x**4), rel=1e-4)
+
+
+def test_a_strong_curvature_is_taken_out_and_excuses_nothing():
+    """Of sin(1000 x) the central difference is off by 1e-4/6 of the slope, 170 times the tolerance."""
+    steep = lambda factor: lambda x: (np.sin(1000 * x), lambda dy: factor * 1000 * np.cos(1000 * x) * dy)
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 3))
+    right, = check(steep(1), x, rng=np.random.default_rng(0))
+    assert right.passed and not right.kinks
+    for factor in 2, 1 - 1e-6, 1 + 1e-4 / 6:
+        wrong, = check(steep(factor), x, rng=np.random.default_rng(0))
+        assert wrong.error == pytest.approx(abs(1 - factor) / max(1, factor), rel=0.1) and not wrong.passed
+
+
+# A small gradient beside a large output
+
+def offset(slope, wrong=lambda dx: dx):
+    """y = 1 + slope·x, of which the digits of slope·x are mostly lost in the 1."""
+    return lambda x: (1 + slope * x, lambda dy: wrong(slope * dy))
+
+
+@pytest.mark.parametrize("slope", [1e-5, 1e-6, 1e-8])
+def test_a_small_gradient_that_drowns_in_rounding_passes(slope):
+    passed = [check(offset(slope), np.random.default_rng(seed).standard_normal((2, 3)),
+                    rng=np.random.default_rng(seed))[0] for seed in range(50)]
+    assert all(g.passed and not g.kinks for g in passed)
+    drowned = [np.abs(g.analytic - g.numeric).max() / np.abs(g.analytic).max() for g in passed]
+    assert max(drowned) > 1e-7                         # for some of them the tolerance alone is too little
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-5, 1e-6])
+@pytest.mark.parametrize("mistake", sorted(set(MISTAKES) - {"a millionth too much", "one entry off"}))
+def test_a_small_wrong_gradient_fails_all_the_same(size, mistake):
+    """The floor is 4·2⁻⁵³·Σ|y·dy| / ε, some 1e-10 here: of a gradient of 1e-6 that is a ten-thousandth."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((2, 3))
+        gradient, = check(offset(size, MISTAKES[mistake]), x, rng=rng)
+        assert not gradient.passed and not gradient.kinks
+
+
+@pytest.mark.parametrize("term", [lambda x: 0 * x, lambda x: 1e-5 * x**2, lambda x: -2e-5 * x])
+def test_a_missing_term_of_a_hundred_thousandth_fails_beside_an_output_of_one(term):
+    def forward(x):
+        return 1 + 1e-5 * x + 1e-5 * x**3, lambda dy: dy * (1e-5 + term(x))    # where 3e-5·x² is due
+
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        assert not check(forward, rng.standard_normal((2, 3)), rng=rng)[0].passed
+
+
+def test_the_floor_is_four_roundings_of_the_terms_over_epsilon():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 3))
+    for epsilon in 1e-5, 1e-3:
+        dy = np.random.default_rng(1).standard_normal((2, 3))
+        gradient, = check(offset(1.0), x, rng=np.random.default_rng(1), epsilon=epsilon)
+        assert gradient.floor == pytest.approx(4 * 2.0**-53 * np.sum(np.abs((1 + x) * dy)) / epsilon, rel=1e-12)
 
 
 def test_a_method_is_checked_with_the_parameters_of_its_module():
@@ -355,8 +412,9 @@ def test_kinks_are_found_in_parameters_too():
 @pytest.mark.parametrize("backward, error, words", [
     (lambda dy: (dy, dy), ValueError, "backward: wanted 1 gradients, was given 2"),
     (lambda dy: (), ValueError, "backward: wanted 1 gradients, was given 0"),
-    (lambda dy: None, TypeError,
-     "backward's gradient of input 0: wanted a NumPy array, was given NoneType"),
+    (lambda dy: None, ValueError, "backward: wanted 1 gradients, was given 0"),
+    (lambda dy: 3.0, TypeError,
+     "backward's gradient of input 0: wanted a NumPy array, was given float"),
     (lambda dy: dy.T, ValueError,
      "backward's gradient of input 0: wanted shape (2, 3), was given (3, 2)"),
     (lambda dy: dy[:1], ValueError,
@@ -397,13 +455,14 @@ def test_the_check_wants_float64():
 def step(treatment):
     rng = np.random.default_rng(0)
     model = ToyJEPA(5, rng, 2, 3, 4, np.float64, treatment)
+    model.predictor.steps = 3
     return model, (np.array([[0, 1], [2, 3]]), np.ones((2, 2), bool)), np.array([[1, 4], [4, 2], [0, 0]])
 
 
 @pytest.mark.parametrize("treatment", TREATMENTS)
 def test_a_step_passes_and_the_stopped_target_encoder_gets_exactly_nothing(treatment):
     model, x, y = step(treatment)
-    gradients = by_name(check_step(model, x, y, np.random.default_rng(1)))
+    gradients = by_name(check_step(model, x, y, rng=np.random.default_rng(1)))
     assert gradients.keys() == model.named_parameters().keys()
     assert all(g.passed for g in gradients.values())
     for name, g in gradients.items():
@@ -414,7 +473,7 @@ def test_a_step_passes_and_the_stopped_target_encoder_gets_exactly_nothing(treat
 def test_the_targets_are_held_for_the_check_alone():
     model, x, y = step("stopgrad")
     before = model.encode_target(y)[0]
-    check_step(model, x, y, np.random.default_rng(1))
+    check_step(model, x, y, rng=np.random.default_rng(1))
     assert np.array_equal(model.encode_target(y[::-1])[0], before[::-1])
 
 
@@ -422,9 +481,9 @@ def test_the_targets_are_held_for_the_check_alone():
 def test_a_step_that_treats_the_target_in_another_way_fails(treatment):
     """The gradients of `joint` are wrong where the gradient should stop, and the other way round."""
     class Mistaken(ToyJEPA):
-        def forward(self, x, y):
+        def forward(self, x, y, z=None):
             declared, self.treatment = self.treatment, "stopgrad" if treatment == "joint" else "joint"
-            loss, undo = super().forward(x, y)
+            loss, undo = super().forward(x, y, z)
             wrong, self.treatment = self.treatment, declared
 
             def backward(dloss):
@@ -435,8 +494,8 @@ def test_a_step_that_treats_the_target_in_another_way_fails(treatment):
             return loss, backward
 
     model, x, y = step(treatment)
-    model.__class__ = Mistaken
-    failed = {g.name for g in check_step(model, x, y, np.random.default_rng(1)) if not g.passed}
+    model.__class__, model.regularize_target = Mistaken, True      # there is something to go wrong in
+    failed = {g.name for g in check_step(model, x, y, rng=np.random.default_rng(1)) if not g.passed}
     assert failed == {name for name in model.named_parameters()
                       if name.startswith(("embedding.", "target_encoder."))}
 
@@ -446,7 +505,7 @@ def test_a_step_that_treats_the_target_in_another_way_fails(treatment):
 def standard_inputs(monkeypatch, seed):
     """The (model, x, y) of the three steps and the ids of the Embedding; nothing is measured."""
     steps, layers = [], []
-    monkeypatch.setattr(gradcheck, "check_step", lambda *step: steps.append(step[:3]) or [])
+    monkeypatch.setattr(gradcheck, "check_step", lambda *step, rng: steps.append(step[:3]) or [])
     monkeypatch.setattr(gradcheck, "check", lambda *inputs, **_: layers.append(inputs) or [])
     list(gradcheck.standard_checks(np.random.default_rng(seed)))
     ids, = [inputs for layer, *inputs in layers if isinstance(layer, Embedding)]
@@ -458,9 +517,9 @@ def test_the_sizes_of_a_step_are_different_primes(monkeypatch):
     steps, _ = standard_inputs(monkeypatch, 0)
     for model, (ids, mask), y in steps:
         assert ids.shape == mask.shape and len(ids) == y.shape[1]
-        sizes = [*ids.shape, len(y), *model.embedding.weight.value.shape,
-                 *model.predictor.layers[0].weight.value.shape]
-        assert len(set(sizes)) == 7 and all(n > 1 and all(n % d for d in range(2, n)) for n in sizes)
+        sizes = [*ids.shape, *model.embedding.weight.value.shape,
+                 *model.predictor.net.layers[0].weight.value.shape]
+        assert len(set(sizes)) == 6 and all(n > 1 and all(n % d for d in range(2, n)) for n in sizes)
 
 
 def test_every_word_and_every_length_of_sentence_is_checked(monkeypatch):
@@ -497,10 +556,8 @@ def test_the_command_passes_and_shows_every_gradient(capsys):
     assert main([]) == 0
     text = capsys.readouterr().out
     table = rows(text)
-    assert {what for what, *_ in table} == {
-        "Embedding", "Linear", "ReLU", "Mean", "Sequential", "Residual", "mse",
-        "variance_hinge", "covariance_penalty", "sigreg",
-        "step, ema", "step, stopgrad", "step, joint"}
+    assert list(dict.fromkeys(what for what, *_ in table)) == [
+        what for what, _ in gradcheck.standard_checks(np.random.default_rng(0))]
     assert all(float(error) < 1e-7 for _, _, error, _ in table)
     assert "WRONG" not in text
     assert text.splitlines()[-1].startswith(f"{len(table)} gradients, 0 wrong")

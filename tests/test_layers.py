@@ -1,11 +1,16 @@
 """Every layer against sums written out in loops or einsum, in both dtypes."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minijepa.layers import Embedding, Linear, Mean, ReLU, Residual, Sequential
+from minijepa import gradcheck, layers, losses, predictors
+from minijepa.jepa import JEPA
+from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential, perceptron
+from minijepa.modules import Module
 
 seeds = st.integers(0, 2**32 - 1)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -38,127 +43,136 @@ def f64(*arrays):
     return [array.astype(np.float64) for array in arrays]
 
 
-# Each case: how to make the layer, and its inputs.
-def embedding_case(rng, dtype):
-    return Embedding(5, 3, rng, dtype), [rng.integers(0, 5, (4, 6))]
+# What holds for every layer, and needs no list of them: those that gradcheck checks, with its inputs
+
+def checked_layers(seed):
+    """{what: (layer, inputs)} of every Module in the standard checks, in float64."""
+    found, last = {}, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradcheck, "check", lambda *given, rng: last.append(given) or [])
+        patch.setattr(gradcheck, "check_step", lambda *given, rng: last.append(given) or [])
+        for what, _ in gradcheck.standard_checks(np.random.default_rng(seed)):
+            layer, *inputs = last.pop()
+            if isinstance(layer, Module) and not isinstance(layer, JEPA):
+                found[what] = layer, inputs
+    return found
 
 
-def linear_case(rng, dtype):
-    return Linear(3, 4, rng, dtype), [normal(rng, (2, 5, 3), dtype)]
+def case(what, dtype=np.float64, seed=0):
+    layer, inputs = checked_layers(seed)[what]
+    for p in layer.named_parameters().values():
+        p.value, p.grad = p.value.astype(dtype), p.grad.astype(dtype)
+    return layer, [x.astype(dtype) if x.dtype.kind == "f" else x for x in inputs]
 
 
-def relu_case(rng, dtype):
-    return ReLU(), [normal(rng, (2, 5, 3), dtype)]
+def undo(backward, dy):
+    """The gradients that there are, as a list."""
+    returned = backward(dy)
+    returned = returned if isinstance(returned, tuple) else (returned,)
+    return [dx for dx in returned if dx is not None]
 
 
-def mean_case(rng, dtype):
-    mask = np.array([[True, False, True], [False, True, False]])
-    return Mean(), [normal(rng, (2, 3, 5), dtype), mask]
+def values(layer):
+    return [p.value for p in layer.named_parameters().values()]
 
 
-def sequential_case(rng, dtype):
-    layers = Linear(3, 4, rng, dtype), ReLU(), Linear(4, 2, rng, dtype)
-    return Sequential(*layers), [normal(rng, (5, 3), dtype)]
+def gradients(layer):
+    return [p.grad.copy() for p in layer.named_parameters().values()]
 
 
-def residual_case(rng, dtype):
-    layers = Linear(3, 4, rng, dtype), ReLU(), Linear(4, 3, rng, dtype)
-    return Residual(Sequential(*layers)), [normal(rng, (5, 3), dtype)]
-
-
-every_layer = pytest.mark.parametrize(
-    "case", [embedding_case, linear_case, relu_case, mean_case, sequential_case, residual_case])
-trained_layer = pytest.mark.parametrize("case", [embedding_case, linear_case, sequential_case, residual_case])
+every_layer = pytest.mark.parametrize("what", checked_layers(0))
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-@every_layer
-@both_dtypes
-def test_the_dtype_is_kept(case, dtype):
-    rng = np.random.default_rng(0)
-    layer, inputs = case(rng, dtype)
-    y, backward = layer.forward(*inputs)
-    dx = backward(normal(rng, y.shape, dtype))
-    assert y.dtype == dtype
-    assert case is embedding_case or dx.dtype == dtype
-    for p in layer.named_parameters().values():
-        assert p.value.dtype == p.grad.dtype == dtype
+def test_every_layer_and_every_loss_is_among_the_standard_checks():
+    checked, parts = set(), [layer for layer, _ in checked_layers(0).values()]
+    while parts:
+        part = parts.pop()
+        checked.add(type(part))
+        parts += part.children().values()
+        parts += [below for below in vars(part).values() if isinstance(below, Module)]
+    wanted = {part for room in (layers, predictors) for part in vars(room).values()
+              if inspect.isclass(part) and issubclass(part, Module) and part.__module__ == room.__name__
+              and "forward" in vars(part)}
+    assert wanted <= checked
+    names = {name for name, part in vars(losses).items()
+             if inspect.isfunction(part) and part.__module__ == losses.__name__}
+    assert names - {"no_regularizer"} <= {what for what, _ in gradcheck.standard_checks(np.random.default_rng(0))}
 
 
 @every_layer
 @both_dtypes
-def test_nothing_that_was_given_is_written_to(case, dtype):
-    rng = np.random.default_rng(1)
-    layer, inputs = case(rng, dtype)
-    kept_inputs = [x.copy() for x in inputs]
-    kept_values = [p.value.copy() for p in layer.named_parameters().values()]
+def test_the_dtype_is_kept(what, dtype):
+    layer, inputs = case(what, dtype)
     y, backward = layer.forward(*inputs)
-    kept_y = y.copy()
-    dy = normal(rng, y.shape, dtype)
-    kept_dy = dy.copy()
+    dxs = undo(backward, normal(np.random.default_rng(0), y.shape, dtype))
+    assert len(dxs) == sum(x.dtype.kind == "f" for x in inputs)
+    assert {array.dtype for array in [y, *dxs, *values(layer), *gradients(layer)]} == {np.dtype(dtype)}
+
+
+@every_layer
+@both_dtypes
+def test_nothing_that_was_given_is_written_to(what, dtype):
+    layer, inputs = case(what, dtype)
+    y, backward = layer.forward(*inputs)
+    dy = normal(np.random.default_rng(1), y.shape, dtype)
+    given = [*inputs, *values(layer), y, dy]
+    kept = [x.copy() for x in given]
     backward(dy)
-    assert np.array_equal(dy, kept_dy)
-    assert np.array_equal(y, kept_y)
-    assert all(map(np.array_equal, inputs, kept_inputs))
-    assert all(map(np.array_equal, [p.value for p in layer.named_parameters().values()], kept_values))
-
-
-@trained_layer
-@both_dtypes
-def test_backward_called_twice_doubles_the_gradients(case, dtype):
-    rng = np.random.default_rng(2)
-    layer, inputs = case(rng, dtype)
-    y, backward = layer.forward(*inputs)
-    dy = normal(rng, y.shape, dtype)
-    first_dx = backward(dy)
-    once = {name: p.grad.copy() for name, p in layer.named_parameters().items()}
-    second_dx = backward(dy)
-    assert np.array_equal(first_dx, second_dx)
-    for name, p in layer.named_parameters().items():
-        assert once[name].any()
-        agree(p.grad, 2 * once[name], dtype)
-
-
-@trained_layer
-def test_a_layer_used_twice_in_one_step_adds_up(case):
-    """Backwards called after both forwards give what each use gives alone."""
-    def gradients(*uses):
-        layer, _ = case(np.random.default_rng(3), np.float64)
-        backwards = []
-        for use in uses:
-            rng = np.random.default_rng(use)
-            _, inputs = case(rng, np.float64)
-            y, backward = layer.forward(*inputs)
-            backwards.append((backward, normal(rng, y.shape, np.float64)))
-        dxs = [backward(dy) for backward, dy in backwards]
-        return dxs, {name: p.grad for name, p in layer.named_parameters().items()}
-
-    (dx4,), alone4 = gradients(4)
-    (dx5,), alone5 = gradients(5)
-    (both4, both5), together = gradients(4, 5)
-    assert np.array_equal(both4, dx4) and np.array_equal(both5, dx5)
-    for name in together:
-        agree(together[name], alone4[name] + alone5[name], np.float64)
+    assert all(map(np.array_equal, given, kept))
 
 
 @every_layer
-def test_backward_refuses_a_gradient_of_another_shape(case):
-    rng = np.random.default_rng(6)
-    layer, inputs = case(rng, np.float64)
+@both_dtypes
+def test_backward_called_twice_doubles_the_gradients(what, dtype):
+    layer, inputs = case(what, dtype)
+    y, backward = layer.forward(*inputs)
+    dy = normal(np.random.default_rng(2), y.shape, dtype)
+    first, once = undo(backward, dy), gradients(layer)
+    assert all(map(np.array_equal, undo(backward, dy), first))
+    for twice, grad in zip(gradients(layer), once):
+        assert grad.any()
+        agree(twice, 2 * grad, dtype)
+
+
+@every_layer
+def test_a_layer_used_twice_in_one_step_adds_up(what):
+    """Backwards called after both forwards give what each use gives alone."""
+    def used(*seeds):
+        layer, _ = case(what)
+        backwards = []
+        for seed in seeds:
+            y, backward = layer.forward(*case(what, seed=seed)[1])
+            backwards.append((backward, normal(np.random.default_rng(seed), y.shape, np.float64)))
+        return [undo(*each) for each in backwards], gradients(layer)
+
+    (dx4,), alone4 = used(4)
+    (dx5,), alone5 = used(5)
+    both, together = used(4, 5)
+    for one, other in zip(both, [dx4, dx5], strict=True):
+        assert all(map(np.array_equal, one, other))
+    for sum_of_both, one, other in zip(together, alone4, alone5, strict=True):
+        agree(sum_of_both, one + other, np.float64)
+
+
+of_layers = pytest.mark.parametrize("what", [what for what, (layer, _) in checked_layers(0).items()
+                                             if type(layer).__module__ == layers.__name__])
+
+
+@of_layers
+def test_backward_refuses_a_gradient_of_another_shape(what):
+    layer, inputs = case(what)
     y, backward = layer.forward(*inputs)
     for wrong in y.shape[::-1], y.shape[1:], (1, *y.shape[1:]), (2, *y.shape):
         with pytest.raises(ValueError) as caught:
             backward(np.zeros(wrong))
-        message = str(caught.value)
-        assert "wanted shape" in message and message.endswith(f"was given {wrong}")
-    if case not in (sequential_case, residual_case):   # there the last layer speaks for it
-        assert type(layer).__name__ in message and str(y.shape) in message
+        assert str(caught.value).endswith(f".backward: wanted shape {y.shape}, was given {wrong}")
 
 
-@every_layer
+@of_layers
 @both_dtypes
-def test_backward_refuses_a_gradient_of_another_dtype(case, dtype):
-    layer, inputs = case(np.random.default_rng(7), dtype)
+def test_backward_refuses_a_gradient_of_another_dtype(what, dtype):
+    layer, inputs = case(what, dtype)
     y, backward = layer.forward(*inputs)
     other = np.float64 if dtype == np.float32 else np.float32
     words = f"wanted dtype {np.dtype(dtype)}, was given {np.dtype(other)}"
@@ -433,49 +447,17 @@ def test_sequential_names_its_layers_by_their_place():
     assert sequential.named_parameters()["2.bias"] is layers[2].bias
 
 
+def test_a_perceptron_is_linear_relu_linear_drawn_in_this_order():
+    net = perceptron(3, 5, 2, np.random.default_rng(0), np.float64)
+    rng = np.random.default_rng(0)
+    first, second = Linear(3, 5, rng, np.float64), Linear(5, 2, rng, np.float64)
+    assert [type(layer) for layer in net.layers] == [Linear, ReLU, Linear]
+    for ours, wanted in zip(values(net), values(first) + values(second), strict=True):
+        assert np.array_equal(ours, wanted)
+    assert perceptron(3, 5, 2, rng).layers[0].weight.value.dtype == np.float32
+
+
 def test_sequential_without_layers_changes_nothing():
     x, dy = np.ones((2, 3)), np.full((2, 3), 5.0)
     y, backward = Sequential().forward(x)
     assert np.array_equal(y, x) and np.array_equal(backward(dy), dy)
-
-
-# Residual
-
-@given(seeds, dtypes, sizes(2), leading())
-@few
-def test_residual_adds_what_its_net_says_and_both_gradients(seed, dtype, features, shape):
-    F, hidden = features
-    rng = np.random.default_rng(seed)
-    first, second = Linear(F, hidden, rng, dtype), Linear(hidden, F, rng, dtype)
-    x, dy = normal(rng, (*shape, F), dtype), normal(rng, (*shape, F), dtype)
-    y, backward = Residual(Sequential(first, ReLU(), second)).forward(x)
-    dx = backward(dy)
-
-    W1, b1, W2, b2, x, dy = f64(first.weight.value, first.bias.value,
-                                second.weight.value, second.bias.value, x, dy)
-    before = np.einsum("hf,...f->...h", W1, x) + b1
-    dbefore = np.where(before > 0, np.einsum("fh,...f->...h", W2, dy), 0)
-    agree(y, x + np.einsum("fh,...h->...f", W2, np.where(before > 0, before, 0)) + b2, dtype)
-    agree(dx, dy + np.einsum("hf,...h->...f", W1, dbefore), dtype)
-    agree(second.bias.grad, dy.reshape(-1, F).sum(axis=0), dtype)
-    agree(first.weight.grad, np.einsum("nh,nf->hf", dbefore.reshape(-1, hidden), x.reshape(-1, F)), dtype)
-
-
-def test_residual_of_a_net_that_says_zero_changes_nothing():
-    layer, (x,) = residual_case(np.random.default_rng(0), np.float64)
-    for p in layer.named_parameters().values():
-        p.value[...] = 0
-    y, backward = layer.forward(x)
-    assert np.array_equal(y, x) and np.array_equal(backward(2 * x), 2 * x)
-
-
-def test_residual_names_its_parameters_by_its_net():
-    layer, _ = residual_case(np.random.default_rng(0), np.float32)
-    assert list(layer.named_parameters()) == ["net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"]
-
-
-@pytest.mark.parametrize("outputs", [1, 4])
-def test_residual_refuses_a_net_whose_output_has_another_shape(outputs):
-    with pytest.raises(ValueError) as caught:
-        Residual(Linear(3, outputs, np.random.default_rng(0), np.float64)).forward(np.zeros((2, 3)))
-    assert str(caught.value) == f"Residual's net: wanted shape (2, 3), was given (2, {outputs})"

@@ -288,7 +288,7 @@ def test_vicreg_is_its_two_terms_with_their_weights(variance, covariance):
 
 def test_vicreg_lets_a_single_latent_be():
     z = np.ones((1, 1, 3), np.float32)
-    loss, backward = VICReg()(z)
+    loss, backward = VICReg(1, 1)(z)
     assert loss == 0 and not np.any(np.zeros_like(z) + backward(2))
 
 
@@ -312,7 +312,7 @@ def test_sigreg_draws_directions_of_length_one_anew_at_each_call(monkeypatch):
 def test_the_directions_favour_no_axis(monkeypatch):
     seen = []
     monkeypatch.setattr(losses, "sigreg", lambda z, directions: seen.append(directions) or sigreg(z, directions))
-    SIGReg(np.random.default_rng(0), directions=20_000)(np.zeros((2, 3)))
+    SIGReg(np.random.default_rng(0), 1, directions=20_000)(np.zeros((2, 3)))
     second_moments = seen[0] @ seen[0].T / 20_000           # of a direction on the sphere: 1/3 each, 0 for pairs
     np.testing.assert_allclose(second_moments, np.eye(3) / 3, rtol=0, atol=0.01)
     np.testing.assert_allclose(seen[0].mean(axis=1), 0, rtol=0, atol=0.02)

@@ -126,7 +126,7 @@ def test_each_module_has_its_own_stretch_of_the_vectors():
 
 def test_the_stretch_of_a_layer_is_its_weight_and_bias():
     model = ToyJEPA(11, np.random.default_rng(0), 2, 3, 5, np.float64)
-    layer = model.predictor.layers[2]
+    layer = model.predictor.net.layers[2]
     layer.value[:] = np.arange(3 * 5 + 5)
     assert np.array_equal(layer.weight.value, np.arange(15).reshape(5, 3))
     assert np.array_equal(layer.bias.value, np.arange(15, 20))

@@ -13,9 +13,11 @@ import torch_twin  # noqa: E402
 from torch import nn  # noqa: E402
 
 from minijepa.jepa import JEPA, TREATMENTS, ToyJEPA  # noqa: E402
-from minijepa.layers import Embedding, Linear, Mean, ReLU, Residual, Sequential  # noqa: E402
+from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential  # noqa: E402
 from minijepa.losses import SIGReg, VICReg, covariance_penalty, mse, sigreg, variance_hinge  # noqa: E402
 from minijepa.optimizers import SGD, Adam  # noqa: E402
+from minijepa.predictors import Residual, Rollout  # noqa: E402
+from minijepa.train import Training  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -262,11 +264,11 @@ def test_only_ema_starts_the_target_as_a_copy(treatment):
 
 # ---- the whole step
 
-def both_models(treatment, dtype, rng, sizes=(E, H, L), momentum=0.99):
-    ours = ToyJEPA(V, rng, *sizes, dtype=dtype, treatment=treatment, momentum=momentum)
+def both_models(treatment, dtype, rng, sizes=(E, H, L), tau=0.99):
+    ours = ToyJEPA(V, rng, *sizes, dtype=dtype, treatment=treatment, tau=tau)
     # Under ema the two encoders start as one: move them apart, as training does.
     ours.target_encoder.value += 0.1 * normal(rng, ours.target_encoder.value.shape, dtype)
-    return ours, copy_parameters(ours, torch_twin.ToyJEPA(V, *sizes, treatment=treatment, momentum=momentum))
+    return ours, copy_parameters(ours, torch_twin.ToyJEPA(V, *sizes, treatment=treatment, tau=tau))
 
 
 def batch(rng, steps=1, padded=True):
@@ -312,6 +314,7 @@ def test_loss_and_gradients_of_the_step(treatment, dtype, sizes, padded):
 def test_loss_and_gradients_of_a_rollout(treatment, dtype, steps):
     rng = np.random.default_rng(steps)
     ours, twin = both_models(treatment, dtype, rng)
+    ours.predictor.steps = steps
     ours.predictor.value *= 2                          # so that the later predictions matter
     copy_parameters(ours, twin)
     context_ids, mask, target_ids = batch(rng, steps)
@@ -355,6 +358,7 @@ def test_loss_and_gradients_of_the_step_with_a_regularizer(name, treatment, dtyp
     """On s_x always; on s_y where the gradient flows into it."""
     rng = np.random.default_rng(steps)
     ours, twin = both_models(treatment, dtype, rng)
+    ours.predictor.steps = steps
     directions = with_regularizer(ours, name)
     context_ids, mask, target_ids = batch(rng, steps)
     loss, backward = ours.forward((context_ids, mask), target_ids)
@@ -388,12 +392,11 @@ def test_one_encoder_for_both_branches_with_a_regularizer(name, dtype):
     def perceptron(inputs, outputs):
         return Sequential(Linear(inputs, H, rng, dtype), ReLU(), Linear(H, outputs, rng, dtype))
 
-    encoder, twin = perceptron(E, L), TorchVideo()
-    ours = JEPA(encoder, encoder, Residual(perceptron(L, L)), "joint")
+    K, encoder, twin = 4, perceptron(E, L), TorchVideo()
+    ours = JEPA(encoder, encoder, Rollout(Residual(perceptron(L, L)), K), "joint")
     named = {name: torch.tensor(p.value) for name, p in ours.named_parameters().items() if "target" not in name}
     twin.to(next(iter(named.values())).dtype).load_state_dict(named)
     directions = with_regularizer(ours, name)
-    K = 4
     x, y = normal(rng, (B, E), dtype), normal(rng, (K, B, E), dtype)
     loss, backward = ours.forward(x, y)
     backward()
@@ -446,7 +449,7 @@ def test_hundred_steps_on_the_same_gradients(optimizer):
 def test_hundred_training_steps(treatment, optimizer):
     rng = np.random.default_rng(0)
     Ours, Theirs, our_options, their_options = OPTIMIZERS[optimizer]
-    ours, twin = both_models(treatment, np.float64, rng, momentum=0.9)
+    ours, twin = both_models(treatment, np.float64, rng, tau=0.9)
     our_optimizer = Ours(ours.value, ours.grad, **our_options)
     their_optimizer = Theirs(twin.parameters(), **their_options)
     start = ours.value.copy()
@@ -488,7 +491,8 @@ def test_a_trained_model_goes_on_in_pytorch(tmp_path):
                    cwd=Path(__file__).parents[1], check=True)
     with np.load(path) as saved:
         arrays = dict(saved)
-    number = {word: index for index, word in enumerate(arrays["state/world/vocabulary"].tolist())}
+    vocabulary = Training.load(str(path)).world.vocabulary
+    number = {word: index for index, word in enumerate(vocabulary)}
     ours = ToyJEPA(len(number), np.random.default_rng(0))
     for name, parameter in ours.named_parameters().items():
         parameter.value[...] = arrays[name]

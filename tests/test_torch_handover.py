@@ -113,7 +113,7 @@ def go_on(rank, folder):
     rng, losses = np.random.default_rng(1), []                     # on both: the same batches in the same order
     for _ in range(3):
         epoch = []
-        for x, y in world.batches(BATCH, rng):
+        for x, y, _ in world.batches(BATCH, rng):
             prediction, target = parallel(*share(rank, as_tensors(x, y)))
             loss = F.mse_loss(prediction, target)
             optimizer.zero_grad()

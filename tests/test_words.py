@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from minijepa.options import UserError
 from minijepa.worlds.words import (
-    FRAMES, FUNCTION_WORDS, MEASURED, PROMPTS, Corpus, Words, grammar, read_corpus, words)
+    FRAMES, FUNCTION_WORDS, MEASURED, PROMPTS, Words, grammar)
+from minijepa.worlds.corpus import Corpus, read_corpus, words
 
 some = settings(deadline=None, max_examples=40)
 few = settings(deadline=None, max_examples=15)
@@ -38,7 +39,7 @@ def random_world(seed, **sizes):
     """Of a random corpus, or, one time in four, of the grammar."""
     rng = np.random.default_rng(seed)
     corpus = None if rng.integers(4) == 0 else Corpus(random_sentences(rng, **sizes), "")
-    return Words(rng, corpus)
+    return Words(rng, corpus=corpus)
 
 
 def sentences_of(world):
@@ -205,7 +206,7 @@ def test_a_corpus_that_cannot_be_read(tmp_path):
 def test_every_sentence_is_in_the_world_once(seed):
     rng = np.random.default_rng(seed)
     sentences = random_sentences(rng)
-    assert sorted(sentences_of(Words(rng, Corpus(sentences, "")))) == sorted(sentences)
+    assert sorted(sentences_of(Words(rng, corpus=Corpus(sentences, "")))) == sorted(sentences)
 
 
 @some
@@ -232,7 +233,7 @@ def test_at_most_a_thousand_examples_are_measured_of_every_place(seed):
     rng = np.random.default_rng(seed)
     length = int(rng.integers(2, 7))                   # of every sentence: about 2,200 examples are held out
     sentences = np.unique(rng.integers(0, 300, (11_000 // length, length)), axis=0)
-    world = Words(rng, Corpus([tuple(map(str, sentence)) for sentence in sentences.tolist()], ""))
+    world = Words(rng, corpus=Corpus([tuple(map(str, sentence)) for sentence in sentences.tolist()], ""))
     first = int(world.lengths[:-(len(sentences) // 5)].sum())
     assert MEASURED / 2 <= len(world.held_out) == len(set(world.held_out.tolist())) <= MEASURED == 1000
     assert world.held_out.min() >= first
@@ -268,16 +269,17 @@ def test_an_epoch_has_each_training_example_once(seed, size):
     world = random_world(seed)
     size = min(size, len(world.training))
     batches = list(world.batches(size, np.random.default_rng(seed)))
-    examples = [example for batch in batches for example in spell(world, *batch)]
+    examples = [example for batch in batches for example in spell(world, *batch[:2])]
     assert sorted(examples) == sorted(examples_of(world, split(world)[0]))
-    sizes = [y.shape[1] for x, y in batches]
+    sizes = [y.shape[1] for x, y, z in batches]
+    assert {z for x, y, z in batches} == {None}
     assert set(sizes[:-1]) <= {size} and 1 <= sizes[-1] <= size
 
 
 def test_each_epoch_has_its_own_order_and_a_seed_repeats_it():
     world, rng = Words(np.random.default_rng(0)), np.random.default_rng(1)
-    first, second = ([y.tolist() for x, y in world.batches(32, rng)] for epoch in range(2))
-    again = [y.tolist() for x, y in world.batches(32, np.random.default_rng(1))]
+    first, second = ([y.tolist() for x, y, z in world.batches(32, rng)] for epoch in range(2))
+    again = [y.tolist() for x, y, z in world.batches(32, np.random.default_rng(1))]
     assert first != second and first == again
 
 
@@ -300,7 +302,7 @@ class HandMade:
     def encode_target(self, ids):
         return self.latents[ids], None
 
-    def predict(self, x, steps=1):
+    def predict(self, x, z=None):
         context_ids, mask = x
         return np.where(mask[..., None], self.contributions[context_ids], 0).sum(axis=1)[None], None
 
@@ -345,8 +347,8 @@ def test_a_hit_is_a_nearest_word_of_the_hidden_concept(seed):
         hits.append(interchangeable(world, best_first[0], word))
         top.append(word in best_first[:5])
     measured = world.measure(model)
-    assert measured["hit_rate"] == pytest.approx(np.mean(hits), abs=1e-12)
-    assert measured.get("top5_rate") == (pytest.approx(np.mean(top), abs=1e-12) if world.is_corpus else None)
+    assert measured["hits"] == pytest.approx(np.mean(hits), abs=1e-12)
+    assert measured.get("top5_hits") == (pytest.approx(np.mean(top), abs=1e-12) if world.is_corpus else None)
 
 
 def test_a_model_that_knows_hits_always_and_its_opposite_never():
@@ -354,11 +356,11 @@ def test_a_model_that_knows_hits_always_and_its_opposite_never():
     axes = np.eye(len(world.vocabulary))[world.concepts]
 
     class Knows(HandMade):
-        def predict(self, x, steps=1):
+        def predict(self, x, z=None):
             return self.contributions * self.latents[world.tokens[world.held_out]][None], None
 
-    assert world.measure(Knows(axes, 1))["hit_rate"] == 1
-    assert world.measure(Knows(axes, -1))["hit_rate"] == 0
+    assert world.measure(Knows(axes, 1))["hits"] == 1
+    assert world.measure(Knows(axes, -1))["hits"] == 0
     assert world.measure(Knows(axes, 1))["relative_loss"] == 0
 
 
@@ -366,12 +368,12 @@ def test_a_model_that_knows_hits_always_and_its_opposite_never():
 @given(seeds)
 def test_a_word_that_ties_with_five_others_is_not_in_the_top_five(seed):
     rng = np.random.default_rng(seed)
-    world = Words(rng, Corpus(random_sentences(rng), ""))
+    world = Words(rng, corpus=Corpus(random_sentences(rng), ""))
     model, top = coarse_model(world, seed), []
     for context, word in examples_of(world, split(world)[1]):
         near = cosines(world, model, context)
         top.append(sum(near[other] >= near[word] - 1e-9 for other in near) <= 5)
-    assert world.measure(model)["top5_rate"] == pytest.approx(np.mean(top), abs=1e-12)
+    assert world.measure(model)["top5_hits"] == pytest.approx(np.mean(top), abs=1e-12)
 
 
 @few
@@ -383,7 +385,7 @@ def test_the_latents_are_measured_over_content_words_and_held_out_targets(seed):
     model.latents[function] *= 1000
     content = np.delete(model.latents, function, axis=0)
     measured = world.measure(model)
-    assert measured["latent_std"] == pytest.approx(np.sqrt(np.cov(content.T, bias=True).diagonal()).mean())
+    assert measured["std"] == pytest.approx(np.sqrt(np.cov(content.T, bias=True).diagonal()).mean())
     shares = np.sqrt(np.linalg.eigvalsh(np.cov(content.T)))
     shares /= shares.sum()
     assert measured["effective_rank"] == pytest.approx(np.prod(shares**-shares), rel=1e-9)
@@ -401,12 +403,12 @@ def test_the_latents_are_measured_over_content_words_and_held_out_targets(seed):
 @given(seeds)
 def test_a_collapsed_model_hits_no_more_than_by_always_naming_one_word(seed):
     rng = np.random.default_rng(seed)
-    world = Words(rng, Corpus(random_sentences(rng, 30), ""))
+    world = Words(rng, corpus=Corpus(random_sentences(rng, 30), ""))
     latents = np.tile([0.0, 2.0, 0.0], (len(world.vocabulary), 1))
     measured = world.measure(HandMade(latents, latents))
     hidden = [word for _, word in examples_of(world, split(world)[1])]
-    assert measured["hit_rate"] in {hidden.count(word) / len(hidden) for word in world.vocabulary}
-    assert measured["top5_rate"] == measured["latent_std"] == measured["effective_rank"] == 0
+    assert measured["hits"] in {hidden.count(word) / len(hidden) for word in world.vocabulary}
+    assert measured["top5_hits"] == measured["std"] == measured["effective_rank"] == 0
     assert all(map(math.isfinite, measured.values()))
 
 
@@ -457,7 +459,7 @@ def test_a_prompt_that_cannot_be_answered(prompt, message):
 
 def test_a_word_of_the_held_out_sentences_alone_was_never_seen():
     corpus = Corpus([(f"word{number}", "same") for number in range(10)], "")
-    world = Words(np.random.default_rng(0), corpus)
+    world = Words(np.random.default_rng(0), corpus=corpus)
     training, held_out = split(world)
     for word, _ in training:
         world.parse(f"{word} __")
@@ -482,8 +484,8 @@ def test_nearest_are_all_words_in_the_order_of_their_cosine(seed, count):
 # ---- what is shown
 
 def shown(world, model):
-    """[(prompt, [(word, cosine), …]), …] as show() prints it."""
-    lines = world.show(model).splitlines()
+    """[(prompt, [(word, cosine), …]), …] as answers() has it."""
+    lines = world.answers(model).splitlines()
     if len(lines) < 2:                                 # of a corpus where there is no prompt to show
         assert world.is_corpus and "never saw" in "".join(lines)
         return []
@@ -506,7 +508,7 @@ def test_the_prompts_of_the_grammar_are_shown():
 @given(seeds)
 def test_held_out_sentences_of_a_corpus_are_shown(seed):
     rng = np.random.default_rng(seed)
-    world = Words(rng, Corpus(random_sentences(rng), ""))
+    world = Words(rng, corpus=Corpus(random_sentences(rng), ""))
     training, held_out = split(world)
     seen = {word for sentence in training for word in sentence}
     contexts = [sentence[:-1] for sentence in held_out if seen.issuperset(sentence[:-1])]
@@ -521,7 +523,7 @@ def test_a_corpus_of_any_spelling_can_be_shown():
              "a\u0345\u0301 b"]
     corpus = read("\n".join(f"{line} {number}" for line in lines for number in "1234").encode())
     for seed in range(5):
-        world = Words(np.random.default_rng(seed), corpus)
+        world = Words(np.random.default_rng(seed), corpus=corpus)
         rows = shown(world, random_model(world, seed))
         assert [prompt for prompt, _ in rows] == world.held_out_prompts()
 
@@ -549,13 +551,13 @@ def test_a_restored_world_is_the_same(seed):
     np.savez(file, **world.state())
     file.seek(0)
     with np.load(file, allow_pickle=False) as stored:
-        restored = Words.restore(dict(stored))
+        restored = Words.restore(dict(stored), world.config)
     assert sentences_of(restored) == sentences_of(world)
     assert restored.describe() == world.describe() and restored.columns == world.columns
     model = random_model(world, seed)
     assert restored.measure(model) == world.measure(model)
-    assert restored.show(model) == world.show(model)
-    first, second = ([spell(w, *batch) for batch in w.batches(3, np.random.default_rng(seed))]
+    assert restored.answers(model) == world.answers(model)
+    first, second = ([spell(w, *batch[:2]) for batch in w.batches(3, np.random.default_rng(seed))]
                      for w in (world, restored))
     assert first == second
     for name, array in world.state().items():

@@ -17,13 +17,13 @@ class ToyJEPA(nn.Module):
     """The article's model, with our three treatments of the target: ema, stopgrad, joint."""
 
     def __init__(self, vocab_size, embed_dim=32, hidden_dim=64, latent_dim=32,
-                 treatment="ema", momentum=0.99):
+                 treatment="ema", tau=0.99):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embed_dim)
         self.context_encoder = perceptron(embed_dim, hidden_dim, latent_dim)
         self.target_encoder = perceptron(embed_dim, hidden_dim, latent_dim)
         self.predictor = perceptron(latent_dim, hidden_dim, latent_dim)
-        self.treatment, self.momentum = treatment, momentum
+        self.treatment, self.tau = treatment, tau
         self.target_encoder.requires_grad_(treatment == "joint")
         if treatment == "ema":
             self.target_encoder.load_state_dict(self.context_encoder.state_dict())
@@ -54,7 +54,7 @@ class ToyJEPA(nn.Module):
         if self.treatment == "ema":
             pairs = zip(self.target_encoder.parameters(), self.context_encoder.parameters())
             for target, online in pairs:
-                target.lerp_(online, 1 - self.momentum)
+                target.lerp_(online, 1 - self.tau)
 
 
 def training_step(model, optimizer, context_ids, target_ids, mask=None):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minijepa.gradcheck import TOLERANCE, Gradient, kinks, numeric_gradient, parameters_of
+from minijepa.gradcheck import TOLERANCE, compare, numeric_gradient, parameters_of, rounding
 from minijepa.modules import Module
 
 CLOSE = 1e-6            # two gradients agree, relative to the largest entry
@@ -212,7 +212,8 @@ class Examination:
         if a.dtype != n.dtype and a.dtype.kind != "f":
             return Finding(name, False, [f"{name}: WRONG, its dtype is {a.dtype}, wanted {n.dtype}"],
                            [f"numbers were rounded to {a.dtype}: make the array with dtype=x.dtype"])
-        gradient = Gradient(name, a.astype(np.float64), n, kinks(projected, self.array(name), a, n))
+        floor = rounding(self.y, self.dy)
+        gradient = compare(name, projected, self.array(name), a.astype(np.float64), n, floor=floor)
         if gradient.passed and a.dtype == n.dtype and not in_float32(a):
             line = f"{name} {n.shape}: right, relative error {gradient.error:.1e}"
             near = ", ".join(map(str, gradient.kinks))
@@ -221,7 +222,8 @@ class Examination:
         smooth = np.ones(n.shape, bool)
         for index in gradient.kinks:
             smooth[index] = False
-        off = smooth & ~(np.abs(a - n) < TOLERANCE * np.abs(np.concatenate([a.ravel(), n.ravel()])).max())
+        allowed = max(TOLERANCE * np.abs(np.concatenate([a.ravel(), n.ravel()])).max(), floor)
+        off = smooth & ~(np.abs(a - n) < allowed)
         worst = np.unravel_index(np.argmax(np.where(smooth, np.nan_to_num(np.abs(a - n), nan=np.inf), -1)), n.shape)
         measured = [f"{name} {n.shape}: WRONG, relative error {gradient.error:.1e}, "
                     f"{off.sum()} of {n.size} entries are off",

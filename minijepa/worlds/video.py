@@ -1,68 +1,26 @@
 """Video: a ball rolls behind a chair, is hidden, and should come out where physics says.
 
 A strip of 24 pixels; the ball, 3 pixels wide, keeps its speed and bounces off the ends; the chair
-covers pixels 9 to 14, always. Beside the strip four lamps flicker at random: noise.
-x is a window of 3 frames; y are the 12 windows that follow, each one frame further on.
+covers pixels 9 to 14, always. The ball glitters: in each frame, with probability q, it is bright or
+dark by chance, so that where it is can be predicted and what it looks like cannot. Beside the strip
+four lamps flicker at random. x is a window of 3 frames; y are the 12 windows that follow, each one
+frame further on.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
-from minijepa.gauges import (effective_rank, latent_std, linear_probe, principal_components, r_squared,
-                             relative_loss, rmse)
+from minijepa.gauges import effective_rank, linear_probe, r_squared, relative_loss, rmse, std
 from minijepa.jepa import JEPA
-from minijepa.layers import Linear, ReLU, Residual, Sequential
-from minijepa.losses import no_regularizer
+from minijepa.layers import Sequential, perceptron
 from minijepa.modules import Module
-from minijepa.options import Option, choice, whole
+from minijepa.options import Option, choice, number, whole
+from minijepa.predictors import Residual, Rollout
+from minijepa.worlds.base import World
+from minijepa.worlds.films import (AHEAD, CHAIR, FRAME, LAMPS, WIDTH, WINDOW, impossible, passing,
+                                   roll, shoot)
 
-WIDTH, BALL, LAMPS = 24, 3, 4                # pixels, pixels, lamps
-CHAIR = slice(9, 15)                         # the pixels that it covers
-LEFT, RIGHT = BALL / 2, WIDTH - BALL / 2     # where the ball's middle turns back
-SLOWEST, FASTEST = 0.6, 1.4                  # pixels a frame
-FRAME, WINDOW, AHEAD = WIDTH + LAMPS, 3, 12  # numbers in a frame; frames in a window; windows ahead
 STEPS = 50                                   # batches in an epoch: every one of new films
-PROBED = 1000                                # films that the probes are fitted on, and as many held out
-
-
-@dataclass
-class Films:
-    """N films of T frames: what is seen, and the truth behind it, which only the probes are told."""
-
-    frames: np.ndarray       # (N, T, FRAME)
-    position: np.ndarray     # (N, T) of the ball's middle, in pixels
-    velocity: np.ndarray     # (N, T) in pixels a frame
-
-    @property
-    def windows(self):
-        """(N, T − 2, 3·FRAME): the frames t, t + 1, t + 2 side by side."""
-        T = self.frames.shape[1]
-        return np.concatenate([self.frames[:, i:T - WINDOW + 1 + i] for i in range(WINDOW)], axis=2)
-
-    @property
-    def hidden(self):
-        """(N, T): whether all of the ball is behind the chair."""
-        return (self.position >= CHAIR.start + BALL / 2) & (self.position <= CHAIR.stop - BALL / 2)
-
-
-def film(count, length, rng, dtype=np.float32):
-    """`count` films of `length` frames."""
-    start = rng.uniform(LEFT, RIGHT, count)
-    speed = rng.uniform(SLOWEST, FASTEST, count) * rng.choice([-1, 1], count)
-    # A ball that bounces in a box is one that rolls straight on in a row of mirrored boxes
-    box = RIGHT - LEFT
-    rolled = ((start - LEFT)[:, None] + speed[:, None] * np.arange(length)) % (2 * box)      # (N, T)
-    position = LEFT + np.minimum(rolled, 2 * box - rolled)
-    velocity = speed[:, None] * np.where(rolled < box, 1, -1)
-
-    pixel = np.arange(WIDTH)
-    middle = position[:, :, None]                                              # (N, T, 1)
-    covered = np.minimum(pixel + 1, middle + BALL / 2) - np.maximum(pixel, middle - BALL / 2)
-    strip = np.clip(covered, 0, 1)                                             # (N, T, WIDTH)
-    strip[:, :, CHAIR] = 0
-    lamps = rng.integers(0, 2, (count, length, LAMPS))
-    return Films(np.concatenate([strip, lamps], axis=2).astype(dtype), position, velocity)
+PROBED = 1000                                # films that probes are fitted on, and as many held out
 
 
 class NextFrame(Module):
@@ -82,163 +40,206 @@ class NextFrame(Module):
         return np.concatenate([x[:, FRAME:], frame], axis=1), backward
 
 
-class Video:
+class Bottleneck:
+    """The pixel predictor's narrowest layer in the place of a latent: a second look at it."""
+
+    def __init__(self, model):
+        self.model, self.encoder = model, Sequential(*model.predictor.net.net.layers[:3])
+
+    def encode_target(self, y):
+        return self.encoder.forward(y)
+
+    def predict(self, x):
+        return self.encoder.forward(self.model.predict(x)[0])
+
+
+class Video(World):
     """The video world. An epoch is 50 batches of films that were never seen before."""
 
     name = "video"
     options = {
+        "q": Option(1.0, number(0, 1), "the dial: how often the sign of the ball is random"),
         "hidden_dim": Option(256, whole(1), "hidden units of the encoder and the predictor"),
-        "latent_dim": Option(16, whole(1), "dimensions of the latents"),
-        "predict": Option("latents", choice("latents", "pixels"), "latents, or pixels: a model of the same size "
-                          "without an encoder, whose predictor gives the next frame"),
+        "latent_dim": Option(32, whole(1), "dimensions of the latents"),
+        "predict": Option("latents", choice("latents", "pixels"), "pixels: a model of the same "
+                          "size without an encoder, whose predictor gives the next frame"),
     }
-    defaults = {"epochs": 30, "batch_size": 64, "learning_rate": 4e-3, "target": "joint",
-                "regularizer": "vicreg", "covariance_weight": 0.01, "decay": 0.9}
-    comparisons = {"pixel predictor": {"predict": "pixels", "target": "stopgrad", "regularizer": "none"}}
-    extras = {"show": "play a held-out film: reality above, what the latent believes below"}
-    columns = {"relative_loss": ("relative loss", ".4f"), "latent_std": ("std", ".4f"),
-               "effective_rank": ("effective rank", ".2f"), "hidden_rmse": ("hidden px", ".2f"),
-               "reappear_rmse": ("reappears px", ".2f"), "position_rmse": ("visible px", ".2f"),
-               "velocity_r2": ("velocity R²", ".3f"), "lamps_r2": ("lamps R²", ".3f")}
+    defaults = {"epochs": 60, "batch_size": 64, "learning_rate": 4e-3, "treatment": "joint",
+                "regularizer": "vicreg", "covariance_weight": 0.05, "decay": 0.9}
+    comparisons = {"pixel predictor": {"predict": "pixels", "treatment": "stopgrad",
+                                       "regularizer": "none"}}
+    extras = {"show": "play a held-out film: reality above, what the latent believes below",
+              "surprise": "is the impossible a surprise? the energy of films that physics forbids"}
+    columns = {"relative_loss": ("relative loss", ".4f"), "std": ("std", ".4f"),
+               "effective_rank": ("effective rank", ".2f"), "hidden_rmse": ("hidden px", ".3f"),
+               "behind_rmse": ("all hidden px", ".3f"), "reappear_rmse": ("reappears px", ".3f"),
+               "position_rmse": ("visible px", ".3f"), "velocity_r2": ("velocity R²", ".3f"),
+               "lamps_r2": ("lamps R²", ".3f")}
+    probed = "encoder (first three: rolled-out latents)"
+    handmade = {"raw input after abs()": np.abs}
+    dial = {"hidden_rmse": -1, "reappear_rmse": -1, "position_rmse": -1}
+    ahead = AHEAD
 
-    def __init__(self, rng, dtype="float32", **_):
-        self._take(int(rng.integers(2**62)), dtype)
+    def prepare(self, rng):
+        self.probed_films, self.held_out = (self.films(PROBED, rng) for _ in range(2))
+        self.film = passing(self.held_out)[0][0]       # the one that is shown
 
-    @classmethod
-    def restore(cls, state):
-        world = cls.__new__(cls)
-        world._take(int(state["seed"]), str(state["dtype"]))
-        return world
-
-    def state(self):
-        return {"seed": self.seed, "dtype": self.dtype}
-
-    def _take(self, seed, dtype):
-        self.seed, self.dtype = seed, dtype
-        rng = np.random.default_rng(seed)
-        self.probed, self.held_out = (film(PROBED, WINDOW + AHEAD, rng, dtype) for _ in range(2))
+    def films(self, count, rng):
+        """New films of WINDOW + AHEAD frames."""
+        return shoot(*roll(count, WINDOW + AHEAD, rng), rng, self.config["q"], self.config["dtype"])
 
     def describe(self):
-        return (f"a strip of {WIDTH} pixels and {LAMPS} lamps; {WINDOW} frames are seen, {AHEAD} windows predicted; "
-                f"{STEPS} batches of new films an epoch, {PROBED} films held out")
+        return (f"a strip of {WIDTH} pixels and {LAMPS} lamps; {WINDOW} frames are seen, {AHEAD} "
+                f"windows predicted; {STEPS} batches of new films an epoch, {PROBED} held out")
 
     def build(self, config, rng, regularizer):
-        hidden, latent, dtype = config["hidden_dim"], config["latent_dim"], np.dtype(config["dtype"])
+        latent = config["latent_dim"]
 
-        def perceptron(inputs, outputs):
-            return [Linear(inputs, hidden, rng, dtype), ReLU(), Linear(hidden, outputs, rng, dtype)]
+        def net(inputs, outputs):
+            return perceptron(inputs, config["hidden_dim"], outputs, rng, np.dtype(config["dtype"]))
 
-        encoder = perceptron(WINDOW * FRAME, latent)
+        encoder = net(WINDOW * FRAME, latent)
         if config["predict"] == "pixels":
             nothing = Sequential()                     # the "latent" of a window is the window
-            predictor = NextFrame(Sequential(*encoder, *perceptron(latent, FRAME)))
-            return JEPA(nothing, nothing, predictor, "stopgrad")               # no encoder to treat or to regularise
-        encoder = Sequential(*encoder)
-        target_encoder = encoder
-        if config["target"] != "joint":
-            target_encoder = Sequential(*perceptron(WINDOW * FRAME, latent))
-        predictor = Residual(Sequential(*perceptron(latent, latent)))          # from one frame to the next little changes
-        return JEPA(encoder, target_encoder, predictor, config["target"], config["momentum"], regularizer)
+            frame = Sequential(*encoder.layers, *net(latent, FRAME).layers)
+            return JEPA(nothing, nothing, Rollout(NextFrame(frame), AHEAD), "stopgrad")
+        target = encoder if config["treatment"] == "joint" else net(WINDOW * FRAME, latent)
+        step = Residual(net(latent, latent))           # from frame to frame little changes
+        return JEPA(encoder, target, Rollout(step, AHEAD), config["treatment"], config["tau"],
+                    regularizer)
 
     def batches(self, size, rng):
         for _ in range(STEPS):
-            windows = film(size, WINDOW + AHEAD, rng, self.dtype).windows.transpose(1, 0, 2)  # (1 + K, B, 84)
-            yield np.ascontiguousarray(windows[0]), np.ascontiguousarray(windows[1:])
+            windows = self.films(size, rng).windows.transpose(1, 0, 2)         # (1 + K, B, 3·FRAME)
+            yield np.ascontiguousarray(windows[0]), np.ascontiguousarray(windows[1:]), None
 
     def measure(self, model):
-        """The gauges over the rolled-out latents and their targets, and what `read` reads."""
-        fit, test = self.look(model, self.probed), self.look(model, self.held_out)
-        targets, rolled = (rows.reshape(-1, rows.shape[-1]) for rows in (test[0][:, 1:], test[1]))
-        return {"relative_loss": relative_loss(rolled, targets), "latent_std": latent_std(targets),
-                "effective_rank": effective_rank(targets), **self.read(fit, test)}
+        """The gauges over the rolled-out latents and their targets, and what `probe` reads."""
+        encoded, rolled = self.latents(model, self.held_out)
+        targets, rolled = (rows.reshape(-1, rows.shape[-1]) for rows in (encoded[:, 1:], rolled))
+        return {"relative_loss": relative_loss(rolled, targets), "std": std(targets),
+                "effective_rank": effective_rank(targets), **self.probe(model)}
 
-    def look(self, model, films):
-        """The latents of all windows (N, 1 + K, latent), and those rolled out from the first (N, K, latent)."""
+    def latents(self, model, films):
+        """Of all windows (N, 1 + K, latent), and those rolled out from the first (N, K, latent)."""
         windows = films.windows
-        rolled = model.predict(np.ascontiguousarray(windows[:, 0]), AHEAD)[0]  # (K, N, latent)
+        rolled = model.predict(np.ascontiguousarray(windows[:, 0]))[0]         # (K, N, latent)
         return model.encode_target(windows)[0], rolled.transpose(1, 0, 2)
 
-    def read(self, fit, test):
-        """What linear probes read, fitted on one set of films and measured on the other; `look` gives both.
+    def probe(self, model, rolled=True):
+        """What linear probes read, fitted on one set of films and measured on the other.
 
         Of windows in which the ball is seen: position_rmse (pixels), velocity_r2; of all: lamps_r2.
         Of what is rolled out from a window in which the ball is seen, with a probe for each step:
-        hidden_rmse (pixels) while it is hidden, reappear_rmse in the first frame in which it is back.
+        hidden_rmse while it is hidden, behind_rmse where it is in no frame of the window,
+        reappear_rmse in the first frame in which it is back (pixels).
         """
-        probed, films = self.probed, self.held_out
-        last = slice(WINDOW - 1, None)                                         # a window's newest frame
+        probed, films = self.probed_films, self.held_out
+        (fit, fit_rolled), (test, test_rolled) = (self.latents(model, each)
+                                                  for each in (probed, films))
+        if not rolled:
+            fit_rolled, test_rolled = fit[:, 1:], test[:, 1:]
+        (fit_seen, _), (seen, behind) = probed.in_windows(), films.in_windows()
 
-        def probe(x, y, among, x_held_out):
-            return linear_probe(x[among], y[among])(x_held_out)
+        def read(what, score, fit_among, among):
+            fit_y, y = (what(each)[:, WINDOW - 1:] for each in (probed, films))  # newest frame
+            return score(y[among], linear_probe(fit[fit_among], fit_y[fit_among])(test)[among])
 
-        seen = [window_seen(films.hidden) for films in (probed, films)]        # (N, 1 + K)
-        position = probe(fit[0], probed.position[:, last], seen[0], test[0])
-        velocity = probe(fit[0], probed.velocity[:, last], seen[0], test[0])
-        lamps = probe(fit[0], probed.frames[:, last, WIDTH:], np.ones_like(seen[0]), test[0])
-        rolled = self.believe(fit[1], test[1])                                 # (N, K)
-        truth, hidden = films.position[:, WINDOW:], films.hidden[:, WINDOW:]
-        begins_seen = seen[1][:, :1]                                           # (N, 1)
-        back = films.hidden[:, WINDOW - 1:-1] & ~hidden
-        return {"position_rmse": rmse(films.position[:, last][seen[1]], position[seen[1]]),
-                "velocity_r2": r_squared(films.velocity[:, last][seen[1]], velocity[seen[1]]),
-                "hidden_rmse": rmse(truth[hidden & begins_seen], rolled[hidden & begins_seen]),
-                "reappear_rmse": rmse(truth[back & begins_seen], rolled[back & begins_seen]),
-                "lamps_r2": r_squared(films.frames[:, last, WIDTH:].reshape(-1, LAMPS), lamps.reshape(-1, LAMPS))}
+        everywhere = np.ones_like(seen)
+        believed, truth = self.positions(fit_rolled, test_rolled), films.position[:, WINDOW:]
+        hidden, was_hidden = films.hidden[:, WINDOW:], films.hidden[:, WINDOW - 1:-1]
+        at = {"hidden_rmse": hidden, "behind_rmse": behind[:, 1:],
+              "reappear_rmse": was_hidden & ~hidden}
+        at = {key: place & seen[:, :1] for key, place in at.items()}
+        return {**{key: rmse(truth[place], believed[place]) for key, place in at.items()},
+                "position_rmse": read(lambda films: films.position, rmse, fit_seen, seen),
+                "velocity_r2": read(lambda films: films.velocity, r_squared, fit_seen, seen),
+                "lamps_r2": read(lambda films: films.frames[:, :, WIDTH:], r_squared, everywhere,
+                                 everywhere)}
 
+    def more_probes(self, model, others):
+        return {"this model, not rolled out": self.probe(model, rolled=False),
+                **{f"{label}, bottleneck": self.probe(Bottleneck(each))
+                   for label, each in others.items()}}
 
-    def believe(self, fit, test):
-        """The position at each step ahead, read by a probe for each step: two (N, K, D)  ->  (N, K), in pixels.
+    def positions(self, fit, test):
+        """Of the ball, by a probe for each step ahead: two (N, K, D)  ->  (N, K), in pixels.
 
-        It is fitted on rolled-out latents: one fitted on latents of what is seen would transfer badly.
+        Fitted on rolled-out latents: one fitted on latents of what is seen would transfer badly.
         """
-        seen = window_seen(self.probed.hidden)[:, 0]
-        return np.stack([linear_probe(fit[seen, k], self.probed.position[seen, WINDOW + k])(test[:, k])
+        seen, position = self.probed_films.in_windows()[0][:, 0], self.probed_films.position
+        return np.stack([linear_probe(fit[seen, k], position[seen, WINDOW + k])(test[:, k])
                          for k in range(AHEAD)], axis=1)
 
-    def report(self, model, config, others):
-        """A table of what can be read off the latents, and off the baselines; {"baselines": …} for --json."""
-        untrained = self.build({**config, "predict": "latents"}, np.random.default_rng(config["seed"]), no_regularizer)
-        windows = [films.windows for films in (self.probed, self.held_out)]
-        project = principal_components(windows[0].reshape(-1, WINDOW * FRAME), config["latent_dim"])
-        rows = {what: self.read(*(self.look(each, films) for films in (self.probed, self.held_out)))
-                for what, each in {"this model": model, **others, "untrained encoder": untrained}.items()}
-        for what, features in {f"PCA of the input to {config['latent_dim']}": project, "raw input": lambda x: x,
-                               "the mean": lambda x: x[..., :1] * 0}.items():
-            # no rollout: the first window's features stay, and the probe of each step looks ahead itself
-            rows[what] = self.read(*((features(x), np.repeat(features(x)[:, :1], AHEAD, axis=1)) for x in windows))
-        headings = {key: heading for key, (heading, _) in self.columns.items() if key in rows["the mean"]}
-        lines = ["held out, by linear probe" + "".join(f"  {heading:>12}" for heading in headings.values())]
-        for what, row in rows.items():
-            lines.append(f"{what:<25}" + "".join(f"  {row[key]:>12.3f}" for key in headings))
-        return "\n".join(lines), {"baselines": {what: rows[what] for what in list(rows)[1:]}}
+    def untrained(self, config):
+        return super().untrained({**config, "predict": "latents"})
 
-    def show(self, model):
-        """A held-out film in which the ball goes behind the chair and comes out: truth and belief, a line a frame."""
-        film = self.passing_film()
-        position, believed = self.held_out.position[film, WINDOW:], self.believed(model)[film]
-        lines = ["o reality, x what the latent believes, ▒ the chair; the model saw only the first three frames",
-                 "step  " + " " * WIDTH + "  px off"]
-        for k, (true, belief) in enumerate(zip(position, believed), 1):
-            strip = ["▒" if CHAIR.start <= pixel < CHAIR.stop else "·" for pixel in range(WIDTH)]
-            above, below = strip.copy(), strip.copy()
-            above[int(np.clip(true, 0, WIDTH - 1))] = "o"
-            below[int(np.clip(belief, 0, WIDTH - 1))] = "x"
-            note = "hidden" if self.held_out.hidden[film, WINDOW - 1 + k] else ""
-            lines += [f"{k:>4}  {''.join(above)}  {note}", f"      {''.join(below)}  {belief - true:+.2f}"]
+    def probed_input(self):
+        return self.probed_films.windows.reshape(-1, WINDOW * FRAME)
+
+    def show(self, model, others):
+        """A film in which the ball passes behind the chair: truth and belief, a line a frame."""
+        film, hidden = self.film, self.held_out.hidden
+        truth, beliefs = self.held_out.position[film, WINDOW:], self.believed(model)[film]
+        lines = ["o reality, x what the latent believes, ▒ the chair; the model saw only the first "
+                 "three frames", "step  " + " " * WIDTH + "  px off"]
+        empty = ["▒" if CHAIR.start <= pixel < CHAIR.stop else "·" for pixel in range(WIDTH)]
+
+        def strip(place, ball):
+            place = int(np.clip(place, 0, WIDTH - 1))
+            return "".join([*empty[:place], ball, *empty[place + 1:]])
+
+        for k, (true, belief) in enumerate(zip(truth, beliefs), 1):
+            note = "hidden" if hidden[film, WINDOW - 1 + k] else ""
+            lines += [f"{k:>4}  {strip(true, 'o')}  {note}".rstrip(),
+                      f"      {strip(belief, 'x')}  {belief - true:+.2f}"]
         return "\n".join(lines)
 
-    def passing_film(self):
-        """The first held-out film in which the ball, seen at first, goes behind the chair and comes out."""
-        hidden = self.held_out.hidden
-        passes = window_seen(hidden)[:, 0] & (hidden[:, WINDOW:].sum(axis=1) >= 3) & ~hidden[:, -1]
-        return int(np.flatnonzero(passes)[0])
+    def plot(self, axes, model, others):
+        """Truth and belief over time for one held-out film, through the occlusion."""
+        axes.axhspan(CHAIR.start, CHAIR.stop, color="#dddddd", label="behind the chair")
+        axes.plot(np.arange(-WINDOW + 1, AHEAD + 1), self.held_out.position[self.film], "k-",
+                  marker="", label="truth")
+        for label, each in {"JEPA: rolled-out latent": model, **others}.items():
+            axes.plot(np.arange(1, AHEAD + 1), self.believed(each)[self.film], label=label)
+        axes.axvline(0.5, color="#888888", lw=0.8, ls=":", marker="")
+        axes.text(0.4, 0.3, "seen ", ha="right")
+        axes.text(0.6, 0.3, " predicted")
+        axes.set(xlabel="frames ahead", ylabel="position of the ball (pixels)", ylim=(0, WIDTH),
+                 title="a ball rolls behind a chair")
 
     def believed(self, model):
-        """The position that a probe reads from what was rolled out, at each step ahead: (N, K) of the held-out films."""
-        fit, test = self.look(model, self.probed)[1], self.look(model, self.held_out)[1]
-        return self.believe(fit, test)
+        """Where the rolled-out latents say the ball is: (N, K) of the held-out films."""
+        return self.positions(*(self.latents(model, films)[1]
+                                for films in (self.probed_films, self.held_out)))
 
+    # --- surprise --------------------------------------------------------------------------------
 
-def window_seen(hidden):
-    """(N, T) hidden -> (N, T − 2): whether the ball is seen, in part at least, in each frame of the window."""
-    return ~(hidden[:, :-2] | hidden[:, 1:-1] | hidden[:, 2:])
+    def energies(self, model):
+        """{kind: (n, K)}: the energy of each step of films that pass, and of impossible ones.
+
+        A pair of films has the same lamps and the same glitter: they differ in where the ball is.
+        """
+        films, enters, leaves = passing(self.held_out)
+        position, energies = self.held_out.position[films], {}
+        for kind, rolled in {"possible": position, **impossible(position, enters, leaves)}.items():
+            film = shoot(rolled, rolled, np.random.default_rng(self.seed), self.config["q"],
+                         self.config["dtype"])
+            encoded, predicted = self.latents(model, film)
+            energies[kind] = ((predicted - encoded[:, 1:]) ** 2).mean(axis=2)
+        return energies
+
+    def surprise(self, model, others):
+        """In how many pairs the impossible film has the higher energy; and one film's over time."""
+        lines = [f"{'the impossible film has the higher energy':<44}  pairs  times the energy"]
+        for label, each in {"this model": model, **others}.items():
+            energies = self.energies(each)
+            possible = energies.pop("possible").sum(axis=1)
+            for kind, energy in energies.items():
+                energy = energy.sum(axis=1)
+                lines.append(f"{f'{label}: {kind}':<44}  {np.mean(energy > possible):5.1%}  "
+                             f"{np.median(energy / possible):16.2f}")
+        lines.append("energy at each step of the first such film, this model:")
+        for kind, energy in self.energies(model).items():
+            lines.append(f"{kind:<16}" + "".join(f"{step:7.3f}" for step in energy[0]))
+        return "\n".join(lines)

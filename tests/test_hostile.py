@@ -1,0 +1,263 @@
+"""Nothing lost, nothing half, no traceback: files, signals, forged checkpoints, odd commands."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from minijepa import checkpoint, cli
+from minijepa.options import UserError, printable
+from minijepa.train import Training
+from minijepa.worlds.words import Words
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
+
+
+def command(*arguments, **options):
+    """python -m minijepa.…: the finished process, with its output as text."""
+    return subprocess.run([sys.executable, "-m", *map(str, arguments)], text=True, env=ENVIRONMENT,
+                          capture_output=True, timeout=120, **options)
+
+
+def one_line(done):
+    """The one line of a mistake's answer."""
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+    return done.stderr
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A small checkpoint, and its arrays."""
+    path = tmp_path / "words.npz"
+    cli.main(["--epochs", "1", "--quiet", "--save", str(path)])
+    with np.load(path) as archive:
+        return path, dict(archive)
+
+
+# --- a trained model is not lost ------------------------------------------------------------------
+
+@pytest.mark.parametrize("failure", [MemoryError, np.linalg.LinAlgError, ZeroDivisionError])
+def test_the_model_is_saved_before_the_report_that_fails(tmp_path, monkeypatch, failure):
+    def report(*_):
+        raise failure
+
+    monkeypatch.setattr(Words, "report", report)
+    with pytest.raises((MemoryError, np.linalg.LinAlgError, ZeroDivisionError)):
+        cli.main(["--epochs", "2", "--quiet", "--save", str(tmp_path / "a.npz")])
+    assert Training.load(tmp_path / "a.npz").epoch == 2
+
+
+def test_a_long_training_is_saved_on_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "SAVE_EVERY", 0)
+    epochs, save = [], checkpoint.save
+    monkeypatch.setattr(checkpoint, "save",
+                        lambda path, *state: epochs.append(state[1]["epoch"]) or save(path, *state))
+    cli.main(["--epochs", "4", "--quiet", "--save", str(tmp_path / "a.npz")])
+    assert epochs == [1, 2, 3, 4, 4]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_keeps_what_is_done(tmp_path, number):
+    path = tmp_path / "a.npz"
+    with subprocess.Popen([sys.executable, "-u", "-m", "minijepa.train", "--epochs", "100000",
+                           "--save", str(path)], stdout=subprocess.PIPE, text=True,
+                          env=ENVIRONMENT) as process:
+        while "     0  " not in process.stdout.readline():     # trains
+            pass
+        time.sleep(0.5)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130 and f"saved to {path}" in output
+    assert Training.load(path).epoch >= 1
+
+
+def test_a_comparison_has_the_settings_of_the_run_that_is_resumed(tmp_path, monkeypatch):
+    seen = []
+    start = Training.start.__func__
+
+    def spy(cls, world, given):
+        seen.append(given)
+        return start(cls, world, {**given, "epochs": 1})
+
+    path = str(tmp_path / "v.npz")
+    cli.main(["video", "--epochs", "1", "--decay", "0", "--hidden-dim", "9", "--quiet",
+              "--save", path])
+    monkeypatch.setattr(Training, "start", classmethod(spy))
+    cli.main(["video", "--resume", path, "--epochs", "2", "--compare", "--quiet"])
+    assert seen and all(given["hidden_dim"] == 9 for given in seen)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+def test_a_link_that_somebody_planted_is_not_followed(tmp_path):
+    victim, path = tmp_path / "victim", tmp_path / "a"
+    victim.write_text("precious")
+    for pid in range(os.getpid(), os.getpid() + 3):
+        (tmp_path / f"a.{pid}.part").symlink_to(victim)
+    checkpoint.write_file(path, lambda file: file.write(b"new"))
+    assert victim.read_text() == "precious" and path.read_bytes() == b"new"
+
+
+def test_the_temporary_name_cannot_be_guessed_and_the_file_is_new(tmp_path):
+    names = set()
+    for _ in range(3):
+        checkpoint.write_file(tmp_path / "a", lambda file: names.add(
+            next(name for name in os.listdir(tmp_path) if name.endswith(".part"))))
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_overwriting_keeps_the_mode(tmp_path, mode):
+    path = tmp_path / "a"
+    path.write_text("old")
+    path.chmod(mode)
+    checkpoint.write_file(path, lambda file: file.write(b"new"))
+    assert stat.S_IMODE(path.stat().st_mode) == mode and path.read_bytes() == b"new"
+
+
+def test_a_new_file_has_the_mode_that_any_has(tmp_path):
+    (tmp_path / "b").write_text("")
+    checkpoint.write_file(tmp_path / "a", lambda file: file.write(b"new"))
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_what_a_killed_run_left_goes_with_the_next_save_of_the_same_file(tmp_path):
+    for name in ("a.npz.k2j4.part", "other.npz.k2j4.part"):
+        (tmp_path / name).write_text("half")
+    checkpoint.write_file(tmp_path / "a.npz", lambda file: file.write(b"whole"))
+    assert sorted(os.listdir(tmp_path)) == ["a.npz", "other.npz.k2j4.part"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_part(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def write(file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="No space left"):
+        checkpoint.write_file(path, write)
+    assert os.listdir(tmp_path) == ["a"] and path.read_text() == "old"
+
+
+def test_a_socket_is_refused_before_the_training(tmp_path):
+    with socket.socket(socket.AF_UNIX) as server:
+        path = os.path.relpath(tmp_path / "s")
+        server.bind(path)
+        with pytest.raises(UserError, match="it is a socket"):
+            checkpoint.check_writable(path)
+
+
+def test_two_outputs_of_one_name_are_refused_and_numbers_are_no_names(tmp_path):
+    done = command("minijepa.collapse", "--json", "a.svg", "--plot", "a.svg", cwd=tmp_path)
+    assert "named twice" in one_line(done)
+    done = command("minijepa.train", "--save", "1", "--epochs", "1", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0 and os.listdir(tmp_path) == ["1"]
+
+
+# --- forged checkpoints ---------------------------------------------------------------------------
+
+FORGED = {
+    "epoch at the end": ("state/epoch", np.array(2**63 - 1)),
+    "epoch below 0": ("state/epoch", np.array(-2**63)),
+    "t at the end": ("state/optimizer/t", np.array(2**63 - 1)),
+    "a structured version": ("state/format_version", np.zeros((), "i8,i8")),
+    "a version that is text": ("state/format_version", np.array("2")),
+    "an old version": ("state/format_version", np.array(1)),
+    "sentences of another kind": ("state/world/sentences", np.array([1.5, 2.5])),
+    "sentences that are no text": ("state/world/sentences", np.full(99, 255, np.uint8)),
+    "escape sequences": ("state/world/sentences",
+                         np.frombuffer(b"the \x1b[31mcat\nthe dog", np.uint8)),
+    "one word": ("state/world/sentences", np.frombuffer(b"the\ncat", np.uint8)),
+    "no sentence": ("state/world/sentences", np.zeros(0, np.uint8)),
+    "a config that is a list": ("state/config", np.array("[]")),
+    "a deep config": ("state/config", np.array("[" * 99999)),
+    "a generator of another kind": ("state/rng", np.array('{"bit_generator": "MT19937"}')),
+    "another shape": ("predictor.0.bias", np.zeros(3, np.float32)),
+    "a world's name in colour": ("state/config",
+                                 np.array(json.dumps({"world": "\x1b[31mred" * 9999}))),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_checkpoint_is_answered_in_a_line(saved, tmp_path, name):
+    path, arrays = saved
+    key, value = FORGED[name]
+    np.savez(tmp_path / "forged.npz", **{**arrays, key: value})
+    with pytest.raises(UserError) as error:
+        Training.load(tmp_path / "forged.npz")
+    assert printable(str(error.value)).isprintable() and len(printable(str(error.value))) < 500
+
+
+def test_a_model_that_is_not_finite_is_said_to_be(saved, tmp_path):
+    path, arrays = saved
+    huge = {name: np.sign(x) * np.float32(1e38) for name, x in arrays.items()
+            if not name.startswith("state/")}
+    np.savez(tmp_path / "huge.npz", **{**arrays, **huge})
+    done = command("minijepa.train", "--resume", tmp_path / "huge.npz", "--epochs", "2")
+    assert "finite" in one_line(done) and "nan" not in done.stdout
+
+
+def test_a_compressed_archive_is_refused_by_what_it_declares(tmp_path):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("state/format_version.npy", b"\0" * 10**7)
+    with pytest.raises(UserError, match="compressed"):
+        checkpoint.load(path)
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments", [
+    ["minijepa.train", "--epochs=--"], ["minijepa.train", "--optimizer=--"], ["minijepa", "bogus"],
+    ["minijepa.train", "--plot", "x.pgf"], ["minijepa.train", "nowhere"],
+    ["minijepa.train", "nowhere.py"], ["minijepa.train", "--epochs", "1" * 5000],
+    ["minijepa.ask", "the \udcff __"],
+])
+def test_an_odd_command_line_is_answered_in_a_line(arguments, tmp_path):
+    if "--plot" in arguments:
+        pytest.importorskip("matplotlib")
+    assert len(one_line(command(*arguments, cwd=tmp_path))) < 500
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
+def test_a_mistake_exits_with_2_though_nobody_can_be_told(stderr):
+    if stderr.endswith("full") and not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    script = f'"{sys.executable}" -m minijepa.train --epochs 0 {stderr}'
+    assert subprocess.run(["sh", "-c", script], stdout=subprocess.DEVNULL,
+                          env=ENVIRONMENT).returncode == 2
+
+
+def test_a_message_is_printable_and_at_most_a_line():
+    assert printable("a\x1b[31m\nb\tc\x00") == "a�[31m b c�"
+    assert len(printable("x" * 10**6)) < 500
+
+
+def test_a_large_vocabulary_is_compared_in_parts(monkeypatch):
+    world = Words()
+    model = Training.start(world, {}).model
+    whole = world.measure(model)
+    monkeypatch.setattr("minijepa.worlds.words.BLOCK", 61)
+    assert world.measure(model) == whole
+
+
+def test_the_raw_input_counts_frequent_words_only(monkeypatch):
+    world = Words()
+    x, _ = world.examples(world.training[:50])
+    every = world.raw(x)
+    monkeypatch.setattr("minijepa.worlds.words.COUNTED", 7)
+    few = Words().raw(x)
+    frequent = np.sort(np.argsort(-np.bincount(world.tokens), kind="stable")[:7])
+    assert np.array_equal(few, every[:, frequent])
