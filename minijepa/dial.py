@@ -13,6 +13,7 @@ from minijepa.options import Option, Parser, UserError, heading, line, number, r
 from minijepa.train import Training
 from minijepa.worlds import WORLDS, world_class
 
+
 def several(read):
     """Reads values separated by commas, each as `read` does."""
     def read_all(value):
@@ -25,7 +26,8 @@ def several(read):
 
 OPTIONS = {"seeds": Option(3, whole(1, 1000), "how many seeds to train with: first, first + 1, …"),
            "first": Option(0, whole(0), "the first seed"),
-           "rates": Option([2e-3, 4e-3], several(number(0, exclude_low=True)), "learning rates to try"),
+           "rates": Option([2e-3, 4e-3], several(number(0, exclude_low=True)),
+                           "learning rates to try"),
            "epochs": Option(None, whole(1), "passes over the training data (default: the world's)"),
            "q": Option([0, 0.25, 0.5, 0.75, 1], several(number(0, 1)), "values of q")}
 
@@ -52,6 +54,13 @@ def best(world, settings, seeds, rates, live):
     first, more_is_better = next(iter(world.dial.items()))
     rate = max(rates, key=lambda rate: more_is_better * medians[rate][first])
     return {"rate": rate, **medians[rate], "runs": runs}
+
+
+def models_of(world):
+    """{label: options}: the world's own model, and the first that it is compared with."""
+    label, changes = next(iter(world.comparisons.items()))
+    return {"JEPA": {}, label: {key: value for key, value in changes.items()
+                                if key != "learning_rate"}}
 
 
 def columns_of(world):
@@ -83,9 +92,6 @@ def main(argv=None):
     check_outputs([to_json, to_plot])
     figures = figures_for(to_plot)
 
-    label, changes = next(iter(world.comparisons.items()))
-    changes = {key: value for key, value in changes.items() if key != "learning_rate"}
-    models = {"JEPA": {}, label: changes}
     seeds = range(options["first"], options["first"] + options["seeds"])
     epochs = {} if options["epochs"] is None else {"epochs": options["epochs"]}
     columns, screen, rows = columns_of(world), Screen(), []
@@ -93,7 +99,7 @@ def main(argv=None):
     screen.say(heading(columns))
     try:
         for q in options["q"]:
-            for name, changed in models.items():
+            for name, changed in models_of(world).items():
                 row = best(world, {"q": q, **epochs, **changed}, seeds, options["rates"],
                            lambda text: screen.live(f"q = {q}, {name}: {text}"))
                 rows.append({"q": q, "model": name, **row})

@@ -49,20 +49,21 @@ def write(figure, path):
 
 
 def plot_training(training, history, others, path):
-    """The world's own picture, if it has one, and what was measured over the training beside it."""
+    """The world's own pictures, if it has any, and what was measured over the training."""
     plt, world = need(path), training.world
-    figure, axes = plt.subplots(1, 2, figsize=(11, 5), width_ratios=[3, 2])
-    if world.plot:
-        world.plot(axes[0], training.model, others)
-        axes[0].legend(fontsize=7)
-    else:
-        axes[0].remove()
+    widths = [3] * len(world.plots) + [2]
+    figure, panels = plt.subplots(1, len(widths), figsize=(2.2 * sum(widths), 5), squeeze=False,
+                                  width_ratios=widths)
+    *own, over_training = panels[0]
+    for axes, plot in zip(own, world.plots):
+        plot(world, axes, training.model, others)
+        axes.legend(fontsize=7)
     epochs = [row["epoch"] for row in history]
     for key, (title, _) in {"loss": ("loss", ""), **world.columns}.items():
-        axes[1].plot(epochs, [row[key] for row in history], label=title)
-    bottom, top = axes[1].get_ylim()
-    axes[1].set(xlabel="epoch", title="over training", ylim=(max(bottom, -0.1), min(top, 3)))
-    axes[1].legend(fontsize=7)                         # untrained models may be far off the scale
+        over_training.plot(epochs, [row[key] for row in history], label=title)
+    bottom, top = over_training.get_ylim()             # untrained models may be far off the scale
+    over_training.set(xlabel="epoch", title="over training", ylim=(max(bottom, -0.1), min(top, 3)))
+    over_training.legend(fontsize=7)
     write(figure, path)
 
 

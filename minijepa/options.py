@@ -118,6 +118,13 @@ def line(row, columns):
                      for key, (title, form) in columns.items())
 
 
+def table(what, rows, columns):
+    """Named rows {name: {key: number}} under their columns; `what` is what they are."""
+    columns = {"what": (what, "<44"), **columns}
+    return "\n".join([heading(columns), *(line({"what": name, **row}, columns)
+                                          for name, row in rows.items())])
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that answers a mistake with one line, and never guesses an abbreviated option."""
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from minijepa.gauges import principal_components
 from minijepa.losses import no_regularizer
-from minijepa.options import TRAINING, Option, UserError, heading, line, resolve
+from minijepa.options import TRAINING, Option, UserError, resolve, table
 
 
 class World:
@@ -33,7 +33,7 @@ class World:
     guess = "the mean"       # what a probe that is given nothing predicts
     ahead = 1                # K, where nothing is told
     extras = {}              # {flag: help} of methods (model, others) that return a text to print
-    plot = None              # a method (axes, model, others) that draws what it has learned
+    plots = ()               # methods (axes, model, others): each draws something that it learned
     dial = {}                # {key: 1 or −1} of what the dial shows: is more or less of it better?
 
     def __init__(self, rng=None, **given):
@@ -130,10 +130,9 @@ class World:
         if type(self).probe is World.probe:
             return "", {}
         rows = self.probes(model, config, others)
-        columns = {"what": (f"held out, linear probe of the {self.probed}", "<44"),
-                   **{key: self.columns[key] for key in self.columns if key in rows[self.guess]}}
-        lines = [line({"what": what, **row}, columns) for what, row in rows.items()]
-        return "\n".join([heading(columns), *lines]), {"probes": rows}
+        columns = {key: self.columns[key] for key in self.columns if key in rows[self.guess]}
+        what = f"held out, linear probe of the {self.probed}"
+        return table(what, rows, columns), {"probes": rows}
 
 
 class Features:

@@ -96,3 +96,15 @@ def impossible(position, enters, leaves):
     }
     begun = frame >= enters[:, None]
     return {kind: np.where(begun, other, position) for kind, other in changed.items()}
+
+
+def pairs(films, seed, q):
+    """{kind: films that pass}: "possible", and impossible ones with the same lamps and glitter.
+
+    They differ in where the ball is, and only from where it is hidden on.
+    """
+    numbers, enters, leaves = passing(films)
+    possible = films.position[numbers]
+    kinds = {"possible": possible, **impossible(possible, enters, leaves)}
+    return {kind: shoot(position, position, np.random.default_rng(seed), q, films.frames.dtype)
+            for kind, position in kinds.items()}

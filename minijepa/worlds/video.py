@@ -13,11 +13,11 @@ from minijepa.gauges import effective_rank, linear_probe, r_squared, relative_lo
 from minijepa.jepa import JEPA
 from minijepa.layers import Sequential, perceptron
 from minijepa.modules import Module
-from minijepa.options import Option, choice, number, whole
+from minijepa.options import Option, choice, number, table, whole
 from minijepa.predictors import Residual, Rollout
 from minijepa.worlds.base import World
-from minijepa.worlds.films import (AHEAD, CHAIR, FRAME, LAMPS, WIDTH, WINDOW, impossible, passing,
-                                   roll, shoot)
+from minijepa.worlds.films import (AHEAD, CHAIR, FRAME, LAMPS, WIDTH, WINDOW, pairs, passing, roll,
+                                   shoot)
 
 STEPS = 50                                   # batches in an epoch: every one of new films
 PROBED = 1000                                # films that probes are fitted on, and as many held out
@@ -61,15 +61,12 @@ class Video(World):
         "q": Option(1.0, number(0, 1), "the dial: how often the sign of the ball is random"),
         "hidden_dim": Option(256, whole(1), "hidden units of the encoder and the predictor"),
         "latent_dim": Option(32, whole(1), "dimensions of the latents"),
-        "predict": Option("latents", choice("latents", "pixels"), "pixels: a model of the same "
-                          "size without an encoder, whose predictor gives the next frame"),
+        "predict": Option("latents", choice("latents", "pixels"), "pixels: of the next frame"),
     }
     defaults = {"epochs": 60, "batch_size": 64, "learning_rate": 4e-3, "treatment": "joint",
                 "regularizer": "vicreg", "covariance_weight": 0.05, "decay": 0.9}
-    comparisons = {"pixel predictor": {"predict": "pixels", "treatment": "stopgrad",
-                                       "regularizer": "none"}}
-    extras = {"show": "play a held-out film: reality above, what the latent believes below",
-              "surprise": "is the impossible a surprise? the energy of films that physics forbids"}
+    comparisons = {"pixel predictor": {"predict": "pixels"}}
+    extras = {"show": "play a held-out film: reality above, what the latent believes below"}
     columns = {"relative_loss": ("relative loss", ".4f"), "std": ("std", ".4f"),
                "effective_rank": ("effective rank", ".2f"), "hidden_rmse": ("hidden px", ".3f"),
                "behind_rmse": ("all hidden px", ".3f"), "reappear_rmse": ("reappears px", ".3f"),
@@ -85,7 +82,6 @@ class Video(World):
         self.film = passing(self.held_out)[0][0]       # the one that is shown
 
     def films(self, count, rng):
-        """New films of WINDOW + AHEAD frames."""
         return shoot(*roll(count, WINDOW + AHEAD, rng), rng, self.config["q"], self.config["dtype"])
 
     def describe(self):
@@ -179,8 +175,8 @@ class Video(World):
 
     def show(self, model, others):
         """A film in which the ball passes behind the chair: truth and belief, a line a frame."""
-        film, hidden = self.film, self.held_out.hidden
-        truth, beliefs = self.held_out.position[film, WINDOW:], self.believed(model)[film]
+        belief, films = self.believed(model)[self.film], self.held_out
+        truth, hidden = films.position[self.film, WINDOW:], films.hidden[self.film, WINDOW:]
         lines = ["o reality, x what the latent believes, ▒ the chair; the model saw only the first "
                  "three frames", "step  " + " " * WIDTH + "  px off"]
         empty = ["▒" if CHAIR.start <= pixel < CHAIR.stop else "·" for pixel in range(WIDTH)]
@@ -189,13 +185,15 @@ class Video(World):
             place = int(np.clip(place, 0, WIDTH - 1))
             return "".join([*empty[:place], ball, *empty[place + 1:]])
 
-        for k, (true, belief) in enumerate(zip(truth, beliefs), 1):
-            note = "hidden" if hidden[film, WINDOW - 1 + k] else ""
-            lines += [f"{k:>4}  {strip(true, 'o')}  {note}".rstrip(),
-                      f"      {strip(belief, 'x')}  {belief - true:+.2f}"]
+        for k, (true, believed, unseen) in enumerate(zip(truth, belief, hidden), 1):
+            lines += [f"{k:>4}  {strip(true, 'o')}{'  hidden' if unseen else ''}",
+                      f"      {strip(believed, 'x')}  {believed - true:+.2f}"]
+        lines += ["the energy of each step of this film, and were it to go on otherwise"]
+        lines += [f"{kind:<16}" + "".join(f"{step:6.2f}" for step in steps[0])
+                  for kind, steps in self.energies(model).items()]
         return "\n".join(lines)
 
-    def plot(self, axes, model, others):
+    def plot_path(self, axes, model, others):
         """Truth and belief over time for one held-out film, through the occlusion."""
         axes.axhspan(CHAIR.start, CHAIR.stop, color="#dddddd", label="behind the chair")
         axes.plot(np.arange(-WINDOW + 1, AHEAD + 1), self.held_out.position[self.film], "k-",
@@ -203,8 +201,7 @@ class Video(World):
         for label, each in {"JEPA: rolled-out latent": model, **others}.items():
             axes.plot(np.arange(1, AHEAD + 1), self.believed(each)[self.film], label=label)
         axes.axvline(0.5, color="#888888", lw=0.8, ls=":", marker="")
-        axes.text(0.4, 0.3, "seen ", ha="right")
-        axes.text(0.6, 0.3, " predicted")
+        axes.text(0.5, 0.3, "seen   predicted", ha="center")
         axes.set(xlabel="frames ahead", ylabel="position of the ball (pixels)", ylim=(0, WIDTH),
                  title="a ball rolls behind a chair")
 
@@ -216,30 +213,32 @@ class Video(World):
     # --- surprise --------------------------------------------------------------------------------
 
     def energies(self, model):
-        """{kind: (n, K)}: the energy of each step of films that pass, and of impossible ones.
+        """{kind: (n, K)}: the energy of each step of films that pass, and of impossible ones."""
+        kinds = pairs(self.held_out, self.seed, self.config["q"])
+        both = {kind: self.latents(model, films) for kind, films in kinds.items()}
+        return {kind: ((rolled - encoded[:, 1:]) ** 2).mean(axis=2)
+                for kind, (encoded, rolled) in both.items()}
 
-        A pair of films has the same lamps and the same glitter: they differ in where the ball is.
-        """
-        films, enters, leaves = passing(self.held_out)
-        position, energies = self.held_out.position[films], {}
-        for kind, rolled in {"possible": position, **impossible(position, enters, leaves)}.items():
-            film = shoot(rolled, rolled, np.random.default_rng(self.seed), self.config["q"],
-                         self.config["dtype"])
-            encoded, predicted = self.latents(model, film)
-            energies[kind] = ((predicted - encoded[:, 1:]) ** 2).mean(axis=2)
-        return energies
+    def surprise(self, model):
+        """{kind: in what share of the pairs is the impossible film's energy higher; how much?}"""
+        energies = {kind: steps.sum(axis=1) for kind, steps in self.energies(model).items()}
+        times = {kind: energy / energies["possible"] for kind, energy in energies.items()}
+        return {kind: {"pairs": float(np.mean(ratio > 1)), "times": float(np.median(ratio))}
+                for kind, ratio in times.items() if kind != "possible"}
 
-    def surprise(self, model, others):
-        """In how many pairs the impossible film has the higher energy; and one film's over time."""
-        lines = [f"{'the impossible film has the higher energy':<44}  pairs  times the energy"]
-        for label, each in {"this model": model, **others}.items():
-            energies = self.energies(each)
-            possible = energies.pop("possible").sum(axis=1)
-            for kind, energy in energies.items():
-                energy = energy.sum(axis=1)
-                lines.append(f"{f'{label}: {kind}':<44}  {np.mean(energy > possible):5.1%}  "
-                             f"{np.median(energy / possible):16.2f}")
-        lines.append("energy at each step of the first such film, this model:")
-        for kind, energy in self.energies(model).items():
-            lines.append(f"{kind:<16}" + "".join(f"{step:7.3f}" for step in energy[0]))
-        return "\n".join(lines)
+    def report(self, model, config, others):
+        text, findings = super().report(model, config, others)
+        rows = {f"{label}: {kind}": numbers
+                for label, each in {"this model": model, **others}.items()
+                for kind, numbers in self.surprise(each).items()}
+        surprise = table("the impossible film has the higher energy", rows,
+                         {"pairs": ("pairs", ".1%"), "times": ("times the energy", ".2f")})
+        return f"{text}\n{surprise}", {**findings, "surprise": rows}
+
+    def plot_surprise(self, axes, model, others):
+        """The energy of each step of the first film, as physics says and otherwise."""
+        for kind, steps in self.energies(model).items():
+            axes.plot(np.arange(1, AHEAD + 1), steps[0], label=kind)
+        axes.set(xlabel="frames ahead", ylabel="energy", title="is the impossible a surprise?")
+
+    plots = plot_path, plot_surprise

@@ -260,7 +260,7 @@ class Words(World):
             lines.append(f"{prompt}\n    {'  '.join(nearest)}")
         return "\n".join(lines)
 
-    def plot(self, axes, model, others):
+    def plot_latents(self, axes, model, others):
         """The latents of the content words in two dimensions, and the predictions, held out."""
         latents = self.latents(model).astype(np.float64)                       # (V, L)
         project = principal_components(latents[self.content], 2)
@@ -274,6 +274,8 @@ class Words(World):
                 axes.annotate(self.vocabulary[word], place, fontsize=6, xytext=(3, 2),
                               textcoords="offset points")
         axes.set(title="target latents, first two principal components", xticks=[], yticks=[])
+
+    plots = (plot_latents,)
 
     def held_out_prompts(self):
         """Up to four held-out sentences whose last word is hidden and whose others were seen."""
