@@ -254,6 +254,7 @@ def test_a_right_gradient_passes_and_gets_no_diagnosis(seed):
 def test_a_right_step_gets_no_diagnosis(seed, treatment):
     rng = np.random.default_rng(seed)
     model = ToyJEPA(4, rng, 2, 3, 2, f64, treatment)
+    model.predictor.steps = 2
     model.target_encoder.value += 0.1 * rng.standard_normal(model.target_encoder.value.shape)
     x, y = (rng.integers(0, 4, (3, 2)), np.ones((3, 2), bool)), rng.integers(0, 4, (2, 3))
     report = examine(model, x, y, rng=rng, numeric_forward=held_forward(model, y))

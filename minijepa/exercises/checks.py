@@ -12,10 +12,11 @@ import time
 import numpy as np
 
 from minijepa import gauges, jepa, layers, losses, optimizers
-from minijepa.exercises.doctor import examine
+from minijepa.exercises.doctor import describe, examine
 from minijepa.jepa import TREATMENTS
 from minijepa.layers import Embedding, Linear, ReLU, Sequential
 from minijepa.modules import Module
+from minijepa.predictors import Rollout
 from minijepa.worlds.words import Words
 
 CHECKS = {}
@@ -101,6 +102,7 @@ def calls_apart(what, forward, first, second, parameters):
         for parameter in parameters:
             parameter.grad[...] = 0
         returned = backward(dy.copy())
+        returned = returned[0] if isinstance(returned, tuple) else returned
         results.append([*([returned] if isinstance(returned, np.ndarray) else []),
                         *(parameter.grad.copy() for parameter in parameters)])
     if not all(agree(one, other, 1e-9) for one, other in zip(*results)):
@@ -375,82 +377,73 @@ def mistake_in_sequential(layer, parts, x):
 @exercise
 def used_twice(learner):
     rng = np.random.default_rng(0)
-    ids, others = np.array([3, 0, 5, 3, 6]), np.array([1, 2, 2, 4, 0])
-
+    s_x, other = rng.standard_normal((2, B, E))
     for steps in 1, 2, 3:
-        encoder = Embedding(V, E, rng, np.float64)
-        predictor = Sequential(Linear(E, L, rng, np.float64), ReLU(), Linear(L, E, rng, np.float64))
-        model = named(learner, "JEPA")(encoder, predictor)
-        original = jepa.JEPA.__new__(jepa.JEPA)
-        original.context_encoder, original.predictor = encoder, predictor
-        same_parameters(model, original)
+        net = Sequential(Linear(E, L, rng, np.float64), ReLU(), Linear(L, E, rng, np.float64))
+        rollout, original = named(learner, "Rollout")(net, steps), Rollout(net, steps)
+        same_parameters(rollout, original)
         sizes = {"batch size": B, "number of steps": steps, "feature size": E, "hidden size": L}
-        what = f"predict with steps = {steps}"
-        judge(what, model.predict, ids, steps, sizes=sizes,
-              reference=lambda ids, steps: original.predict(ids, steps)[0],
-              mistake=lambda: mistake_in_predict(model, original, ids, steps))
-        calls_apart(what, model.predict, (ids, steps), (others, steps), model.named_parameters().values())
+        what = f"Rollout with steps = {steps}"
+        returned = rollout.forward(s_x)[1](np.ones((steps, B, E)))
+        if not isinstance(returned, tuple) or returned[1:] != (None,):
+            raise Fail(f"{what}: backward must return two things, ds_x and None (there is no z); "
+                       f"it returned {describe(returned)}")
+        judge(what, rollout, s_x, sizes=sizes, reference=lambda s_x: original.forward(s_x)[0],
+              mistake=lambda: mistake_in_rollout(rollout, original, s_x))
+        calls_apart(what, rollout.forward, (s_x,), (other,), rollout.named_parameters().values())
 
 
-def mistake_in_predict(model, original, ids, steps):
+def mistake_in_rollout(rollout, original, s_x):
     """The usual mistake that gives the learner's gradients, where there is one."""
     parameters = list(original.named_parameters().values())
 
     def gradient(backward, dy):
         for parameter in parameters:
             parameter.grad[...] = 0
-        backward(dy.copy())
-        return np.concatenate([parameter.grad.ravel() for parameter in parameters])
+        ds = backward(dy.copy())[0]
+        return np.concatenate([ds.ravel(), *(parameter.grad.ravel() for parameter in parameters)])
 
-    dy = np.random.default_rng(2).standard_normal((steps, len(ids), model.context_encoder.weight.value.shape[1]))
-    s, encoder_backward = original.context_encoder.forward(ids)
-    backwards = []
-    for _ in range(steps):
-        s, backward = original.predictor.forward(s)
+    s, backwards = s_x, []
+    for _ in range(original.steps):
+        s, backward = original.net.forward(s)
         backwards.append(backward)
+    dy = np.random.default_rng(2).standard_normal((original.steps, *s_x.shape))
+    results = {text: gradient(lambda dy: (mistake(dy), None), dy)
+               for text, mistake in mistaken_rollouts(backwards).items()}
+    wanted, got = (gradient(each.forward(s_x)[1], dy) for each in (original, rollout))
+    return named_mistake(got, wanted, results, 1e-9)
 
-    def direct_only(dy):
-        ds = [undo(d) for undo, d in zip(backwards, dy)]
-        encoder_backward(ds[0])
+
+def mistaken_rollouts(backwards):
+    """{the mistake in words: a function of dpredictions -> ds_x that makes it}"""
+    def chained(chain, dy):
+        ds = 0
+        for d, undo in zip(dy, chain):
+            ds = undo(d + ds)
+        return ds
 
     def without(dropped):
         def backward(dy):
             dy[dropped] = 0
-            original.predict(ids, steps)[1](dy)
+            return chained(backwards[::-1], dy[::-1])
         return backward
 
-    def not_through_encoder(dy):
-        ds = 0
-        for d, undo in zip(dy[::-1], backwards[::-1]):
-            ds = undo(d + ds)
-
-    def all_to_encoder(dy):
-        encoder_backward(sum(undo(d) for undo, d in zip(backwards, dy)))
-
-    def chained(chain, reverse=True):
-        def backward(dy):
-            ds = 0
-            for d, undo in zip(dy[::-1] if reverse else dy, chain):
-                ds = undo(d + ds)
-            encoder_backward(ds)
-        return backward
-
-    wanted = gradient(original.predict(ids, steps)[1], dy)
-    mistakes = {
-        "the chain is cut between the steps: ŝ_k also gets a gradient through ŝ_(k+1)": direct_only,
-        "each step's gradient goes straight to the encoder, not through the steps before it": all_to_encoder,
+    return {
+        "the chain is cut between the steps: ŝ_k also gets a gradient through ŝ_(k+1)":
+            lambda dy: [undo(d) for undo, d in zip(backwards, dy)][0],
+        "each step's gradient goes straight to s_x, not through the steps before it":
+            lambda dy: sum(undo(d) for undo, d in zip(backwards, dy)),
         "only the last step's dprediction is used": without(slice(0, -1)),
         "only the first step's dprediction is used": without(slice(1, None)),
-        "the encoder's backward is not called": not_through_encoder,
-        "dpredictions is read from the first step to the last, the backwards from the last to the first":
-            chained(backwards[::-1], reverse=False),
+        "the gradient toward s_x is not returned":
+            lambda dy: 0 * chained(backwards[::-1], dy[::-1]),
+        "dpredictions is read from the first step to the last, the backwards from the last to the "
+        "first": lambda dy: chained(backwards[::-1], dy),
         "the backwards are called from the first step to the last: the last must come first":
-            chained(backwards, reverse=False),
+            lambda dy: chained(backwards, dy),
         "the backward of one step is used for all of them: each forward has returned its own":
-            chained(backwards[:1] * steps),
+            lambda dy: chained(backwards[:1] * len(dy), dy[::-1]),
     }
-    results = {text: gradient(mistake, dy) for text, mistake in mistakes.items()}
-    return named_mistake(gradient(model.predict(ids, steps)[1], dy), wanted, results, 1e-9)
 
 
 # --- the optimizers -----------------------------------------------------------------------------------
@@ -621,12 +614,13 @@ def batch(rng):
     return (rng.integers(0, V, (B, T)), mask), rng.integers(0, V, (K, B))
 
 
-def small(model, treatment, momentum=0.9):
+def small(model, treatment, tau=0.9):
     """A small ToyJEPA of this class in float64; its target encoder is not a copy of the other."""
     rng = np.random.default_rng(0)
-    model = model(V, rng, 3, 5, 2, np.float64, treatment, momentum)
+    model = model(V, rng, 3, 5, 2, np.float64, treatment, tau)
+    model.predictor.steps = K
     model.target_encoder.value += 0.3 * rng.standard_normal(model.target_encoder.value.shape)
-    for part in model.context_encoder, model.target_encoder, model.predictor:
+    for part in model.context_encoder, model.target_encoder, model.predictor.net:
         part.layers[0].bias.value[::2] = 1             # some hidden units awake, others asleep: both count
         part.layers[0].bias.value[1::2] = -1
     return model
@@ -683,10 +677,9 @@ def mistake_in_step(model, original, x, y):
 
 
 def gradient_of_treatment(model, x, y, treatment):
-    kept, model.treatment = model.treatment, treatment
-    gradient = gradient_of(model, x, y)
-    model.treatment = kept
-    return gradient
+    other = small(jepa.ToyJEPA, treatment)
+    other.value[:] = model.value
+    return gradient_of(other, x, y)
 
 
 @exercise
@@ -701,8 +694,8 @@ def stop_gradient(learner):
     for treatment in TREATMENTS[::-1]:
         judge_step(small(Model, treatment), treatment)
     for treatment in TREATMENTS:
-        for momentum in 0.9, 0.6:
-            judge_update(small(Model, treatment, momentum), treatment, momentum)
+        for tau in 0.9, 0.6:
+            judge_update(small(Model, treatment, tau), treatment, tau)
 
 
 def judge_update(model, treatment, tau):
@@ -716,7 +709,7 @@ def judge_update(model, treatment, tau):
         "the share of the context encoder is missing: target = τ·target": lambda target, online: tau * target,
         "target is added in full: target + (1 − τ)·online": lambda target, online: target + (1 - tau) * online,
         "the share of online is 1: τ·target + online": lambda target, online: tau * target + online,
-        "self.momentum is ignored, and 0.99 stands in its place":
+        "self.tau is ignored, and 0.99 stands in its place":
             lambda target, online: 0.99 * target + 0.01 * online,
         "the mean of the two is taken": lambda target, online: (target + online) / 2,
         "the target moves away: target − (1 − τ)·(online − target)":
@@ -808,16 +801,16 @@ def jepa_step(learner):
     model = ToyJEPA(len(world.vocabulary), rng)
     optimizer = Adam(model.value, model.grad, learning_rate=3e-3)
     for epoch in range(1, 61):
-        for x, y in world.batches(32, rng):
+        for x, y, _ in world.batches(32, rng):
             step(model, optimizer, x, y)
             if time.perf_counter() - started > SECONDS:
                 raise Fail("all gradients and steps are right, but the training is slow: not done after "
                            f"{SECONDS} s, in epoch {epoch}. Look for a loop over entries in your layers, and write "
                            "it as one operation on whole arrays")
-        rate = world.measure(model)["hit_rate"]
+        rate = world.measure(model)["hits"]
         if rate == 1 and epoch >= 20:
             return
-    raise Fail("all gradients and steps are right, but after 60 epochs in the word world the hit rate is "
+    raise Fail("all gradients and steps are right, but after 60 epochs in the word world the share of hits is "
                f"{rate:.2f}, wanted 1.00: are the sizes, the start and the treatment (ema) of ToyJEPA those given?")
 
 

@@ -118,7 +118,8 @@ class Examination:
                 raise Wrong("backward", f"backward must return a tuple of {len(self.floats)} gradients, one "
                             f"for each input; it returned {describe(returned)}")
         elif self.floats:
-            returned = (returned,)
+            pair = isinstance(returned, tuple) and returned[1:] == (None,)     # nothing was told
+            returned = (returned[0] if pair else returned,)
         else:
             returned = ()
         found = {self.input_name(i): dx for i, dx in zip(self.floats, returned)}

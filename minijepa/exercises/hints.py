@@ -88,7 +88,7 @@ HINTS = {
         "it is added to dpredictions[k − 1] before step k is undone.",
         "Start with ds = 0; for each step from the last: ds = backward_k(dprediction_k + ds), which makes a new "
         "array. dpredictions[k] += … would write into the caller's.",
-        "After step 1 is undone, ds is the gradient toward ŝ_0, the output of the encoder: encoder_backward(ds).",
+        "After step 1 is undone, ds is the gradient toward ŝ_0, which is s_x: return ds, None.",
     ),
     "sgd": (
         "The two lines of the formula are the two lines of the code; only mind which arrays change in place.",
@@ -111,7 +111,7 @@ HINTS = {
         "update_target does something in 'ema' alone. target is a view of the vector that the layers read: "
         "`target = …` would only give a name to a new array, `target[:] = …` writes into the one that is there.",
         "target[:] = tau * target + (1 − tau) * online, with target = self.target_encoder.value, online = "
-        "self.context_encoder.value and tau = self.momentum.",
+        "self.context_encoder.value and tau = self.tau.",
     ),
     "jepa_step": (
         "Each encode has the backwards of its parts at hand, named after them. Read the forward from below: the part "
@@ -216,11 +216,11 @@ SOLUTIONS = {
     "mean": ["minijepa.layers:Mean"],
     "embedding": ["minijepa.layers:Embedding"],
     "sequential": ["minijepa.layers:Sequential"],
-    "used_twice": ["minijepa.jepa:JEPA.rollout", "minijepa.jepa:JEPA.predict"],
+    "used_twice": ["minijepa.predictors:Rollout"],
     "sgd": ["minijepa.optimizers:SGD"],
     "adam": ["minijepa.optimizers:Adam"],
     "stop_gradient": ["minijepa.jepa:JEPA.forward", "minijepa.jepa:JEPA.update_target"],
-    "jepa_step": ["minijepa.jepa:ToyJEPA", "minijepa.train:step"],
+    "jepa_step": ["minijepa.jepa:ToyJEPA", "minijepa.train:train_epoch"],
     "retrieval": ["minijepa.gauges:cosine_similarity", "minijepa.gauges:retrieve"],
     "effective_rank": ["minijepa.gauges:effective_rank"],
     "variance_hinge": ["minijepa.losses:variance_hinge"],
@@ -230,8 +230,8 @@ SOLUTIONS = {
     "bug3": ["minijepa.layers:Embedding"],
     "bug4": ["minijepa.layers:Mean"],
     "bug5": ["minijepa.layers:ReLU"],
-    "bug6": ["minijepa.jepa:JEPA.rollout", "minijepa.jepa:JEPA.predict"],
+    "bug6": ["minijepa.predictors:Rollout"],
     "bug7": ["minijepa.optimizers:Adam"],
     "bug8": ["minijepa.jepa:JEPA.update_target"],
-    "bug9": ["minijepa.train:step"],
+    "bug9": ["minijepa.train:train_epoch"],
 }

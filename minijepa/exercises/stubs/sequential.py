@@ -20,7 +20,7 @@ class Sequential(Module):
     def __init__(self, *layers):
         self.layers = layers
 
-    def children(self):
+    def parts(self):
         return {str(index): layer for index, layer in enumerate(self.layers)}
 
     def forward(self, x):

@@ -11,7 +11,7 @@ self.treatment:
     "ema"        dropped as well; instead the target encoder follows the context encoder
 
 update_target, called after each optimizer step, does that following, for "ema" alone:
-    target = τ·target + (1 − τ)·online        τ = self.momentum, near 1: the target moves slowly
+    target = τ·target + (1 − τ)·online        τ = self.tau, near 1: the target moves slowly
 where target is self.target_encoder.value and online is self.context_encoder.value: flat vectors
 into which the layers look, so the target changes in place.
 
@@ -29,8 +29,8 @@ from minijepa.losses import mse
 
 
 class JEPA(minijepa.jepa.JEPA):
-    def forward(self, x, y):
-        predictions, predict_backward = self.predict(x, len(y))                # (K, B, latent)
+    def forward(self, x, y, z=None):
+        predictions, predict_backward = self.predict(x, z)                     # (K, B, latent)
         targets, target_backward = self.encode_target(y)                       # (K, B, latent)
         loss, mse_backward = mse(predictions, targets)
 
