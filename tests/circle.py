@@ -24,6 +24,7 @@ class Circle(World):
 
     def draw(self, count, rng):
         angle, turn = rng.uniform(0, 2 * np.pi, count), rng.uniform(-1, 1, (3, count))
+
         def point(angle):
             return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(self.config["dtype"])
 
@@ -31,6 +32,7 @@ class Circle(World):
 
     def build(self, config, rng, regularizer):
         L, dtype = config["latent_dim"], config["dtype"]
+
         def net(inputs):
             return perceptron(inputs, 6, L, rng, dtype)
 
@@ -45,7 +47,9 @@ class Circle(World):
         x, y, z = self.held_out
         s_y = model.encode_target(y)[0].reshape(-1, self.config["latent_dim"])
         predictions = model.predict(x, z)[0].reshape(s_y.shape)
-        return {"relative_loss": relative_loss(predictions, s_y), "std": std(s_y), **self.probe(model)}
+        return {
+            "relative_loss": relative_loss(predictions, s_y), "std": std(s_y), **self.probe(model)
+        }
 
     def probe(self, model):
         (x, _, _), (other, _, _) = self.probed_points, self.held_out

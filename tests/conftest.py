@@ -1,4 +1,7 @@
-"""One thread for the small matrices of the tests; set before NumPy is imported. See minijepa/__init__.py."""
+"""One thread for the small matrices of the tests; set before NumPy is imported.
+
+See minijepa/__init__.py.
+"""
 
 import os
 

@@ -1,28 +1,34 @@
 """What keeps walkthrough.md and README.md true: everything that they show is run, and compared.
 
-`python tests/documents.py FILE …` lists what is wrong; with `--update`, it first puts in what was printed,
-wherever that is not what is shown. The conventions, all in the Markdown source:
+`python tests/documents.py FILE …` lists what is wrong; with `--update`, it first puts in what was
+printed, wherever that is not what is shown. The conventions, all in the Markdown source:
 
-```python          runs, with the document's other Python blocks, in one namespace. `x + 1  # -> 3`: what follows
-                   `# -> ` at the end of a statement, or on the lines after it, is what the statement prints, its
-                   value or its error. Exactly what follows `<!-- file: minijepa/layers.py -->` is not run but found
-                   in that file, word for word, 25 lines at most; its indentation as a whole may differ. What
-                   follows `<!-- write: my_world.py -->` is put into that file, in the folder of the commands.
-```console         `$ command` (lines that continue it begin with `> `), then its output; `…` alone on a line stands
-                   for lines left out. All commands of a document run in order in one folder, empty at first; the
-                   Python blocks run there after them.
+```python          runs, with the document's other Python blocks, in one namespace. `x + 1  # -> 3`:
+what follows
+                   `# -> ` at the end of a statement, or on the lines after it, is what the
+                   statement prints, its value or its error. Exactly what follows `<!-- file:
+                   minijepa/layers.py -->` is not run but found in that file, word for word, 25
+                   lines at most; its indentation as a whole may differ. What follows `<!-- write:
+                   my_world.py -->` is put into that file, in the folder of the commands.
+```console         `$ command` (lines that continue it begin with `> `), then its output; `…` alone
+on a line stands
+                   for lines left out. All commands of a document run in order in one folder, empty
+                   at first; the Python blocks run there after them.
 ```sh, text, math  are not run (set-up, the test suite, pseudocode).
 
 Before a block with output, one comment each:
-  <!-- tolerance: 10% -->      wider, or narrower, than the usual 2 %. `15% 3% 0.1` for a table: one for each number
-                               of a line from the right, the leftmost for all further left; 0.1 means ±0.1.
-                               One in the last digit that is printed is always free.
+  <!-- tolerance: 10% -->      wider, or narrower, than the usual 2 %. `15% 3% 0.1` for a table: one
+  for each number
+                               of a line from the right, the leftmost for all further left; 0.1
+                               means ±0.1. One in the last digit that is printed is always free.
   <!-- ignore: [0-9.]+ s -->   a regular expression: what it matches is left out (times, versions)
 After a paragraph with numbers such as 1.64 (outside code and formulas), one of:
-  <!-- from: COMMAND | 1.64 17 -->  these numbers stand in the paragraph and in the output of the command
-                                    (`python`: of the Python blocks), with the tolerance of its block, or of a
-                                    tolerance comment behind the paragraph
-  <!-- by hand -->                  worked out in the text        <!-- source: I-JEPA, table 1 -->  published
+  <!-- from: COMMAND | 1.64 17 -->  these numbers stand in the paragraph and in the output of the
+  command
+                                    (`python`: of the Python blocks), with the tolerance of its
+                                    block, or of a tolerance comment behind the paragraph
+  <!-- by hand -->                  worked out in the text        <!-- source: I-JEPA, table 1 -->
+  published
 """
 
 import ast
@@ -50,13 +56,13 @@ DEFAULT, ZERO = [(0.02, 0)], 1e-7
 CHECKS = ("wrong_outputs", "wrong_blocks", "wrong_numbers", "wrong_references", "wrong_formulas")
 LATEX = set("""
     alpha beta gamma delta epsilon varepsilon eta theta lambda mu nu pi rho sigma tau phi psi omega
-    Delta Sigma hat bar tilde dot vec overline underbrace frac dfrac tfrac sqrt sum prod partial nabla
-    infty ell prime mathbb mathbf mathrm mathcal mathit operatorname text left right big Big bigl bigr
-    Bigl Bigr vert Vert lVert rVert lvert rvert lbrace rbrace langle rangle lfloor rfloor cdot cdots
-    ldots dots vdots ddots times odot circ ast star top intercal pm mp le leq ge geq lt gt ne neq approx
-    equiv sim propto in notin subset cup cap forall exists to gets mapsto leftarrow rightarrow
-    longrightarrow Rightarrow Leftarrow leftrightarrow iff implies quad qquad thinspace log ln exp min
-    max arg cos sin tan lim det begin end aligned matrix bmatrix pmatrix cases array
+    Delta Sigma hat bar tilde dot vec overline underbrace frac dfrac tfrac sqrt sum prod partial
+    nabla infty ell prime mathbb mathbf mathrm mathcal mathit operatorname text left right big Big
+    bigl bigr Bigl Bigr vert Vert lVert rVert lvert rvert lbrace rbrace langle rangle lfloor rfloor
+    cdot cdots ldots dots vdots ddots times odot circ ast star top intercal pm mp le leq ge geq lt
+    gt ne neq approx equiv sim propto in notin subset cup cap forall exists to gets mapsto leftarrow
+    rightarrow longrightarrow Rightarrow Leftarrow leftrightarrow iff implies quad qquad thinspace
+    log ln exp min max arg cos sin tan lim det begin end aligned matrix bmatrix pmatrix cases array
 """.split())
 
 
@@ -70,11 +76,13 @@ def unit(text):
 
 def parse_tolerance(text):
     """"15% 3% 0.1"  ->  [(relative, absolute)]."""
-    return [(float(word[:-1]) / 100, 0) if word.endswith("%") else (0, float(word)) for word in text.split()]
+    return [(float(word[:-1]) / 100, 0) if word.endswith("%") else (0, float(word))
+            for word in text.split()]
 
 
 def same_number(shown, run, tolerance=DEFAULT, from_right=1):
-    """Sums in another order, and training on from there, change this much; numbers below 1e-7 are rounding errors."""
+    """Sums in another order, and training on from there, change this much; numbers below 1e-7 are
+    rounding errors."""
     relative, absolute = tolerance[max(0, len(tolerance) - from_right)]
     shown, run = shown.replace("−", "-"), run.replace("−", "-")
     a, b = float(shown), float(run)
@@ -94,8 +102,10 @@ def same_line(shown, run, tolerance=DEFAULT):
 
 
 def same_ranking(shown, run, tolerance=DEFAULT):
-    """Words with a number each, best first: nearly equal ones may change places, and the last fall behind the next."""
-    fallen, risen = [word for word in shown if word not in run], [word for word in run if word not in shown]
+    """Words with a number each, best first: nearly equal ones may change places, and the last fall
+    behind the next."""
+    fallen = [word for word in shown if word not in run]
+    risen = [word for word in run if word not in shown]
     pairs = [(shown[word], run[word]) for word in shown if word in run]
     pairs += [(shown[a], run[b]) for a, b in zip(fallen, risen)]
     return (len(shown) == len(run) and fallen in ([], [*shown][-1:]) and risen in ([], [*run][-1:])
@@ -103,8 +113,9 @@ def same_ranking(shown, run, tolerance=DEFAULT):
 
 
 def with_rankings(lines):
-    """The lines, with {word: number} for a line `ball 0.97  leaf 0.90  …` and for consecutive lines `0.97  ball`."""
-    items = []
+    """The lines, with {word: number} for a line `ball 0.97  leaf 0.90  …` and for consecutive lines
+    `0.97  ball`."""
+    items, open_ranking = [], False
     for line in lines:
         entry = re.fullmatch(r" *(\d\.\d+) +([^\W\d]+)", line)
         if entry and items and isinstance(items[-1], dict) and open_ranking:
@@ -123,7 +134,8 @@ def same_text(shown, run, tolerance=DEFAULT, ignore=()):
     """Equal but for spaces, the last digits, and what stands for left-out lines."""
     for pattern in ignore:
         shown, run = re.sub(pattern, "", shown), re.sub(pattern, "", run)
-    shown, run = with_rankings(shown.rstrip().splitlines()), with_rankings(run.rstrip().splitlines())
+    shown, run = with_rankings(shown.rstrip().splitlines()), with_rankings(
+        run.rstrip().splitlines())
 
     @functools.cache
     def matches(i, j):
@@ -147,7 +159,8 @@ def refreshed(shown, run):
     kept = []
     for line in shown[gaps[0]:gaps[-1] + 1]:
         if line.strip() != "…" and middle:
-            near = max(range(len(middle)), key=lambda i: difflib.SequenceMatcher(None, line, middle[i]).ratio())
+            near = max(range(len(middle)),
+                       key=lambda i: difflib.SequenceMatcher(None, line, middle[i]).ratio())
             line, middle = middle[near], middle[near + 1:]
         kept.append(line)
     return "\n".join(head + kept + last)
@@ -162,16 +175,22 @@ def pure_run(command):
 
 
 def shell(command, folder):
-    """What a reader sees who types this."""
-    env = {"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
+    """What a reader sees who types this; tests/ is that of the repository."""
+    command = command.replace(" tests/", f" {ROOT}/tests/")
+    env = {
+        "OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80",
+        "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"
+    }
     script = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}\n{command}'
-    return subprocess.run(["sh", "-c", script], cwd=folder, env=env, stdin=subprocess.DEVNULL, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=1800).stdout
+    return subprocess.run(["sh", "-c", script], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+                          text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          encoding="utf-8", timeout=1800).stdout
 
 
 def output_of(command, folder):
     """Run once for all documents, unless it writes files or names what is in the folder."""
-    if command.startswith("python -m minijepa") and not any(name in command for name in os.listdir(folder)):
+    if command.startswith("python -m minijepa") and not any(name in command
+                                                            for name in os.listdir(folder)):
         output, leaves_nothing = pure_run(command)
         if leaves_nothing:
             return output
@@ -184,14 +203,20 @@ def statements(source):
              for token in tokenize.generate_tokens(io.StringIO(source).readline)
              if token.type == tokenize.COMMENT and token.string.startswith("# ->")}
     nodes, lines = ast.parse(source).body, source.split("\n")
-    starts = [min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))]) for node in nodes]
-    return [("\n".join([*lines[start - 1:node.lineno - 1], ast.get_source_segment(source, node)]), node.end_lineno + 1,
-             {line: text for line, text in marks.items() if start <= line < end})
+    starts = [
+        min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
+        for node in nodes
+    ]
+    return [("\n".join([*lines[start - 1:node.lineno - 1],
+                        ast.get_source_segment(source, node)]), node.end_lineno + 1,
+             {line: text
+              for line, text in marks.items() if start <= line < end})
             for node, start, end in zip(nodes, starts, [*starts[1:], len(lines) + 1])]
 
 
 def run_statements(codes):
-    """What each prints, in one namespace: a value as the interactive Python does, an error by its last line."""
+    """What each prints, in one namespace: a value as the interactive Python does, an error by its
+    last line."""
     namespace, outputs = {"__name__": "__main__"}, []
     for code in codes:
         out = io.StringIO()
@@ -217,23 +242,31 @@ def in_another_process(codes, folder):
         return []
     source = ("import json, sys, documents; codes = json.load(sys.stdin); "
               "json.dump(documents.run_statements(codes), sys.stdout)")
-    env = {"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]), "PYTHONUTF8": "1"}
-    done = subprocess.run([sys.executable, "-c", source], input=json.dumps(codes), cwd=folder, env=env, text=True,
-                          stdout=subprocess.PIPE, encoding="utf-8", timeout=1800, check=True)
+    env = {
+        "OPENBLAS_NUM_THREADS": "1",
+        **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT),
+                                                     str(ROOT / "tests")]), "PYTHONUTF8": "1"
+    }
+    done = subprocess.run([sys.executable, "-c", source], input=json.dumps(codes), cwd=folder,
+                          env=env, text=True, stdout=subprocess.PIPE, encoding="utf-8",
+                          timeout=1800, check=True)
     return json.loads(done.stdout)
 
 
 # A document
 
 class Block:
-    """A fenced block: its language, its text without the indentation, the comments before it, where it stands."""
+    """A fenced block: its language, its text without the indentation, the comments before it, where
+    it stands."""
 
     def __init__(self, match, text):
         self.indent, _, self.language, body = match.groups()
         self.text, self.span = textwrap.dedent(body), match.span(4)
         self.line = text.count("\n", 0, match.start()) + 1
         before = COMMENTS.search(text[:match.start()])
-        comments = [comment.partition(":") for comment in COMMENT.findall(before.group() if before else "")]
+        comments = [
+            comment.partition(":") for comment in COMMENT.findall(before.group() if before else "")
+        ]
         said = {key.strip(): value.strip() for key, _, value in comments}
         self.file, self.write = said.get("file"), said.get("write")
         self.tolerance = parse_tolerance(said["tolerance"]) if "tolerance" in said else DEFAULT
@@ -258,7 +291,8 @@ class Document:
 
     @functools.cached_property
     def results(self):
-        """Everything runs: [(block, [(prompt or statement, shown, printed, failed)])]; and all outputs by command."""
+        """Everything runs: [(block, [(prompt or statement, shown, printed, failed)])]; and all
+        outputs by command."""
         results, self.outputs, self.tolerances = [], {}, {}
         with tempfile.TemporaryDirectory() as folder:
             for block in self.blocks:
@@ -273,31 +307,36 @@ class Document:
                         self.tolerances[command] = block.tolerance
             blocks = [(block, statements(block.text)) for block in self.blocks
                       if block.language == "python" and block.file is None and block.write is None]
-            printed = iter(in_another_process([code for _, parts in blocks for code, *_ in parts], folder))
+            printed = iter(
+                in_another_process([code for _, parts in blocks for code, *_ in parts], folder))
             for block, parts in blocks:
                 ran = [(part, "\n".join(part[2].values()), *next(printed)) for part in parts]
                 results.append((block, ran))
-                self.outputs["python"] = self.outputs.get("python", "") + "".join(out for _, _, out, _ in ran)
+                self.outputs["python"] = self.outputs.get("python", "") + "".join(
+                    out for _, _, out, _ in ran)
             return results
 
     def wrong_outputs(self):
         for block, ran in self.results:
             for what, shown, output, failed in ran:
-                title, compared = (what, True) if block.language == "console" else (what[0], bool(what[2]))
+                title, compared = (what, True) if block.language == "console" else (what[0],
+                                                                                    bool(what[2]))
                 if failed and not compared or compared and not block.agrees(shown, output):
                     yield f"line {block.line}: {title.strip()}\nshown:\n{shown}\nprinted:\n{output}"
 
     def wrong_blocks(self):
         for block in self.blocks:
             if block.language not in ("python", "console", "sh", "text", "math", "mermaid"):
-                yield f"line {block.line}: a block in the language {block.language!r} that nothing checks"
+                yield (f"line {block.line}: a block in the language {block.language!r} "
+                       "that nothing checks")
             if block.language == "console" and not block.text.startswith("$ "):
                 yield f"line {block.line}: a console block begins with `$ command`"
             if block.file is not None:
                 file = ROOT / block.file
                 code = [line.rstrip() for line in block.text.strip("\n").split("\n")]
                 lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
-                places = (textwrap.dedent("\n".join(lines[i:i + len(code)])).split("\n") for i in range(len(lines)))
+                places = (textwrap.dedent("\n".join(lines[i:i + len(code)])).split("\n")
+                          for i in range(len(lines)))
                 if not any([line.rstrip() for line in place] == code for place in places):
                     yield f"line {block.line}: not found in {block.file}:\n{block.text}"
                 if len(code) > 25:
@@ -306,16 +345,22 @@ class Document:
     def wrong_numbers(self):
         """Numbers in the prose that come from nowhere, or are not what their command prints."""
         self.results
-        paragraphs = []                             # [line, text]; one of comments alone belongs to the one before it
+        # [line, text]; one of comments alone belongs to the one before it
+        paragraphs = []
         for match in re.finditer(r"(?:(?!\s*$).*\n?)+", self.prose, re.M):
             if paragraphs and not COMMENT.sub("", match.group()).strip():
                 paragraphs[-1][1] += match.group()
             else:
                 paragraphs.append([self.prose.count("\n", 0, match.start()) + 1, match.group()])
         for line, paragraph in paragraphs:
-            here, comments, bare = f"line {line}", COMMENT.findall(paragraph), COMMENT.sub("", paragraph)
-            words = re.sub(r"`+.*?`+|\$\$.*?\$\$|\$.*?\$|\]\(.*?\)|(Python|NumPy) \d[\d.]*\d", "", bare, flags=re.S)
-            own = [parse_tolerance(comment[10:]) for comment in comments if comment.startswith("tolerance:")]
+            here, comments, bare = f"line {line}", COMMENT.findall(paragraph), COMMENT.sub(
+                "", paragraph)
+            words = re.sub(r"`+.*?`+|\$\$.*?\$\$|\$.*?\$|\]\(.*?\)|(Python|NumPy) \d[\d.]*\d", "",
+                           bare, flags=re.S)
+            own = [
+                parse_tolerance(comment[10:]) for comment in comments
+                if comment.startswith("tolerance:")
+            ]
             tied = set()
             for comment in comments:
                 if comment.startswith("from:"):
@@ -332,8 +377,8 @@ class Document:
             if not any(comment.startswith(("by hand", "source:")) for comment in comments):
                 for number in re.findall(r"(?<![\w.])\d+\.\d+(?!\w|\.\d)", words):
                     if number not in tied:
-                        yield (f"{here}: {number}: add <!-- from: COMMAND | {number} -->, <!-- by hand --> "
-                               "or <!-- source: … -->")
+                        yield (f"{here}: {number}: add <!-- from: COMMAND | {number} -->, <!-- by "
+                               "hand --> or <!-- source: … -->")
 
     def wrong_references(self):
         """Links, pictures, modules and files that are not there."""
@@ -342,7 +387,8 @@ class Document:
         for tag in re.findall(r"<(?:img|source|a)\b[^>]*>", prose):
             attributes = dict(re.findall(r'(\w+)="([^"]*)"', tag))
             for key in {"src", "srcset", "href"} & set(attributes):
-                links.append(("!" if tag.startswith("<img") else "", attributes.get("alt", ""), attributes[key]))
+                links.append(("!" if tag.startswith("<img") else "", attributes.get("alt", ""),
+                              attributes[key]))
         for picture, words, target in links:
             file, _, anchor = target.partition("#")
             file = self.path.parent / file if file else self.path
@@ -352,7 +398,8 @@ class Document:
                 continue
             if not file.exists():
                 yield f"{target}: no such file"
-            elif anchor and file.suffix == ".md" and anchor not in anchors(file.read_text(encoding="utf-8")):
+            elif anchor and file.suffix == ".md" and anchor not in anchors(
+                    file.read_text(encoding="utf-8")):
                 yield f"{target}: no such heading"
         for module in sorted(set(re.findall(r"python3? -m (minijepa(?:\.\w+)*)", self.text))):
             place = ROOT / module.replace(".", "/")
@@ -366,7 +413,8 @@ class Document:
 
     def wrong_formulas(self):
         """What the code-hosting sites (KaTeX, MathJax) would not render as a formula."""
-        prose = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", COMMENT.sub("", self.prose).replace("\\$", ""), flags=re.S)
+        prose = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "",
+                       COMMENT.sub("", self.prose).replace("\\$", ""), flags=re.S)
         formulas = [block.text for block in self.blocks if block.language == "math"]
         for paragraph in re.split(r"\n\s*\n", prose):
             display = re.findall(r"\$\$(.*?)\$\$", paragraph, re.S)
@@ -376,15 +424,19 @@ class Document:
                 yield f"a dollar sign too many: {paragraph.strip()}"
             for formula in re.findall(r"\w\$[^$]*\$|\$[^$]*\$\w|\$\s[^$]*\$|\$[^$]*\s\$", rest):
                 if "$$" not in formula and formula.strip("$ ") in map(str.strip, inline):
-                    yield f"a formula that touches a word, or begins or ends with a space: {formula}"
-            for formula in display + inline:        # Markdown reads these first; a ```math block is safe from it
+                    yield ("a formula that touches a word, or begins or ends with a space: "
+                           f"{formula}")
+            for formula in display + inline:
+                # Markdown reads these first; a ```math block is safe from it
                 for found in re.findall(r"\\[{},;:!_|#%&]|\*|<(?=\w)", formula):
-                    yield f"{found} in $…$: use \\lbrace, \\vert, \\ast, \\lt, …, or a ```math block: {formula}"
+                    yield (f"{found} in $…$: use \\lbrace, \\vert, \\ast, \\lt, …, "
+                           f"or a ```math block: {formula}")
             formulas += display + inline
         for formula in formulas:
             for name in sorted(set(re.findall(r"\\([A-Za-z]+)", formula)) - LATEX):
                 yield f"\\{name} is not among the commands known to be rendered: {formula}"
-            for left, right in ((r"(?<!\\)\{", r"(?<!\\)\}"), (r"\\left\b", r"\\right\b"), (r"\\begin\b", r"\\end\b")):
+            for left, right in ((r"(?<!\\)\{", r"(?<!\\)\}"), (r"\\left\b", r"\\right\b"),
+                                (r"\\begin\b", r"\\end\b")):
                 if len(re.findall(left, formula)) != len(re.findall(right, formula)):
                     yield f"{left} and {right} are not equal in number: {formula}"
 
@@ -393,7 +445,8 @@ class Document:
         text = self.text
         for block, ran in sorted(self.results, key=lambda result: -result[0].span[0]):
             if block.language == "console":
-                new = "".join(prompt + (shown if block.agrees(shown, out) else refreshed(shown, out) + "\n")
+                new = "".join(prompt +
+                              (shown if block.agrees(shown, out) else refreshed(shown, out) + "\n")
                               for prompt, shown, out, _ in ran)
                 new = re.sub(r"\n+\Z", "\n", new)
             else:
@@ -407,7 +460,8 @@ class Document:
 
 
 def prints(output, number, tolerance):
-    """Is the number in the output? A whole number as it stands, or as a decimal one that is near it."""
+    """Is the number in the output? A whole number as it stands, or as a decimal one that is near
+    it."""
     if re.search(rf"(?<![\w.]){re.escape(number)}(?!\w|\.\d)", output):
         return True
     return any(same_number(number, each, tolerance, len(found) - i) for line in output.splitlines()
@@ -425,7 +479,8 @@ def anchors(text):
 
 
 def with_result(lines, after, marks, output):
-    """The lines of a block, with a statement's result behind it if it is one line and was there, else under it."""
+    """The lines of a block, with a statement's result behind it if it is one line and was there,
+    else under it."""
     lines = list(lines)
     for number in sorted(marks, reverse=True):
         code = re.sub(r"\s*# ->.*", "", lines[number - 1])
@@ -439,14 +494,14 @@ def with_result(lines, after, marks, output):
 
 def main(arguments):
     wrong = []
-    for path in [name for name in arguments if name != "--update"] or [ROOT / "README.md", ROOT / "walkthrough.md"]:
+    for path in [name for name in arguments
+                 if name != "--update"] or [ROOT / "README.md", ROOT / "walkthrough.md"]:
         if "--update" in arguments:
             Document(path).update()
         document = Document(path)
         wrong += [f"{path}: {each}" for check in CHECKS for each in getattr(document, check)()]
     print("\n".join(wrong))
     return bool(wrong)
-
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Checkpoints: what is written comes back, half a file never stands there, nothing damaged is loaded."""
+"""Checkpoints: what is written comes back, half a file never stands there, nothing damaged is
+loaded."""
 
 import io
 import os
@@ -14,8 +15,10 @@ from minijepa.options import UserError
 
 PARAMETERS = {"layer.weight": np.arange(6, dtype=np.float32).reshape(2, 3) / 7,
               "layer.bias": np.array([1.5, -2.5])}
-STATE = {"epoch": 3, "loss": 0.25, "config": '{"word": "naïve τ"}', "world/words": np.array(["a", "é"]),
-         "is_corpus": True}
+STATE = {
+    "epoch": 3, "loss": 0.25, "config": '{"word": "naïve τ"}', "world/words": np.array(["a", "é"]),
+    "is_corpus": True
+}
 
 
 @pytest.fixture
@@ -60,21 +63,28 @@ def refused(path, *fragments):
 def test_what_is_saved_is_loaded(saved):
     parameters, state = checkpoint.load(saved)
     assert same(parameters, PARAMETERS)
-    assert same(state, {"epoch": np.array(3), "loss": np.array(0.25), "config": np.array(STATE["config"]),
-                        "world/words": np.array(["a", "é"]), "is_corpus": np.array(True)})
+    assert same(
+        state, {
+            "epoch": np.array(3), "loss": np.array(0.25), "config": np.array(STATE["config"]),
+            "world/words": np.array(["a", "é"]), "is_corpus": np.array(True)
+        })
 
 
 def test_the_file_is_a_plain_npz_and_all_but_parameters_is_prefixed(saved):
     with np.load(saved, allow_pickle=False) as archive:
         arrays = dict(archive)
-    assert set(arrays) == {"layer.weight", "layer.bias", "state/epoch", "state/loss", "state/config",
-                           "state/world/words", "state/is_corpus", "state/format_version"}
-    assert arrays["state/config"].dtype.kind == "U" and arrays["state/world/words"].dtype.kind == "U"
+    assert set(arrays) == {
+        "layer.weight", "layer.bias", "state/epoch", "state/loss", "state/config",
+        "state/world/words", "state/is_corpus", "state/format_version"
+    }
+    assert arrays["state/config"].dtype.kind == "U"
+    assert arrays["state/world/words"].dtype.kind == "U"
     assert arrays["state/format_version"] == 2
 
 
 def test_the_same_content_gives_the_same_bytes(saved, tmp_path):
-    checkpoint.save(str(tmp_path / "again"), PARAMETERS, STATE)     # and no suffix is added to the name
+    # and no suffix is added to the name
+    checkpoint.save(str(tmp_path / "again"), PARAMETERS, STATE)
     assert contents(saved) == contents(tmp_path / "again")
     assert sorted(os.listdir(tmp_path)) == ["again", "model.npz"]
 
@@ -106,7 +116,8 @@ def test_the_old_file_stands_until_the_new_one_is_whole(path, tmp_path):
     (KeyboardInterrupt(), KeyboardInterrupt),
     (MemoryError(), MemoryError),
 ])
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path, tmp_path, existed, error, raised):
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path, tmp_path, existed, error,
+                                                                 raised):
     if existed:
         put(path, b"old")
 
@@ -117,7 +128,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path, tmp_path,
     with pytest.raises(raised) as caught:
         checkpoint.write_file(path, write)
     if raised is UserError:
-        assert path in str(caught.value) and (getattr(error, "strerror", None) or str(error)) in str(caught.value)
+        assert path in str(caught.value) and (getattr(error, "strerror", None)
+                                              or str(error)) in str(caught.value)
     assert os.listdir(tmp_path) == (["model.npz"] if existed else [])
     assert not existed or contents(path) == b"old"
 
@@ -157,7 +169,8 @@ def test_dev_stdout_may_be_a_pipe(tmp_path):
     (".", "folder"), ("", "folder"), ("missing/model.npz", "folder does not exist"),
     ("file/model.npz", "folder does not exist"), ("x" * 300, "too long"),
     pytest.param("/proc/model.npz", "cannot write", marks=pytest.mark.skipif(
-        not os.path.isdir("/proc/self"), reason="no /proc, the folder in which not even root may write")),
+        not os.path.isdir("/proc/self"), reason="no /proc, the folder in which not even root may "
+                                                "write")),
 ])
 def test_check_writable_finds_beforehand_what_would_fail(tmp_path, monkeypatch, name, reason):
     monkeypatch.chdir(tmp_path)
@@ -251,16 +264,23 @@ def npy(array):
 
 
 @pytest.mark.parametrize("data, fragment", [
-    (b"", "not a checkpoint"), (b"the cat sat\n", "not a checkpoint"), (npy(np.zeros(3)), "not a checkpoint"),
-    (zipped(), "not a checkpoint"), (zipped(note="hello"), "not a checkpoint"),
+    (b"", "not a checkpoint"),
+    (b"the cat sat\n", "not a checkpoint"),
+    (npy(np.zeros(3)), "not a checkpoint"),
+    (zipped(), "not a checkpoint"),
+    (zipped(note="hello"), "not a checkpoint"),
     (zipped(**{"weight.npy": npy(np.zeros(3))}), "not a checkpoint"),
     (zipped(**{"state__format_version": b"hello"}), "version"),
     (zipped(**{"state__format_version.npy": b"hello"}), "version"),
     (zipped(**{"state__format_version.npy": npy(np.array([1, 1]))}), "version"),
     (zipped(**{"state__format_version.npy": npy(np.array(1))}), "format 1"),
-    (zipped(**{"state__format_version.npy": npy(np.array(2)), "x.npy": npy(np.zeros(3))[:-1]}), "damaged"),
-    (zipped(**{"state__format_version.npy": npy(np.array(2)),
-               "x.npy": npy(np.zeros(3)).replace(b"(3,)", b"(3,(")}), "damaged"),
+    (zipped(**{"state__format_version.npy": npy(np.array(2)), "x.npy": npy(np.zeros(3))[:-1]}),
+     "damaged"),
+    (zipped(
+        **{
+            "state__format_version.npy": npy(np.array(2)), "x.npy": npy(np.zeros(3)).replace(
+                b"(3,)", b"(3,(")
+        }), "damaged"),
 ])
 def test_other_files_are_refused(path, data, fragment):
     refused(put(path, data), fragment)

@@ -28,7 +28,8 @@ def recipe(**options):
 
 
 def run_of(**options):
-    """The one run, of seed 0 and the full 60 epochs, of the recipe with these options: (first row, last row)."""
+    """The one run, of seed 0 and the full 60 epochs, of the recipe with these options: (first row,
+    last row)."""
     history = train_recipe(RECIPES[recipe(**options)], seeds=1, epochs=60)[0]["history"]
     assert history[0]["epoch"] == 0 and history[-1]["epoch"] == 60
     return history[0], history[-1]
@@ -39,9 +40,11 @@ def run_of(**options):
 def test_there_are_at_most_ten_and_the_telling_ones_are_among_them():
     assert len(RECIPES) <= 10
     joint = {"treatment": "joint"}
-    for options in (joint, {"tau": 0.0}, {"tau": 1.0}, {}, {"treatment": "stopgrad"}, {"predictor": "none"},
-                    {**joint, "learning_rate": 1e-2}, {**joint, "regularizer": "vicreg"},
-                    {**joint, "regularizer": "vicreg", "covariance_weight": 0.0}, {**joint, "regularizer": "sigreg"}):
+    for options in (joint, {"tau": 0.0}, {"tau": 1.0}, {}, {"treatment": "stopgrad"}, {
+            "predictor": "none"
+    }, {**joint, "learning_rate": 1e-2}, {**joint, "regularizer": "vicreg"},
+                    {**joint, "regularizer": "vicreg",
+                     "covariance_weight": 0.0}, {**joint, "regularizer": "sigreg"}):
         assert recipe(**options)
     assert len({json.dumps(given, sort_keys=True) for given in RECIPES.values()}) == len(RECIPES)
 
@@ -52,16 +55,23 @@ def test_a_recipe_is_one_that_the_word_world_takes_and_differs_from_the_defaults
     config = resolve(options, given)
     assert all(config[key] == value != options[key].default for key, value in given.items())
     for epochs, seed in (1, 0), (2, 5):
-        assert Training.start("words", {**given, "seed": seed, "epochs": epochs}).config["seed"] == seed
+        assert Training.start("words",
+                              {**given, "seed": seed, "epochs": epochs}).config["seed"] == seed
 
 
 # The rule
 
 @pytest.mark.parametrize("std, rank, hits, relative, verdict", [
-    (0.0, 25, 1.0, 0.1, "collapsed"), (0.0499, 25, 1.0, 0.1, "collapsed"), (0.01, 1, 0.1, 3.0, "collapsed"),
-    (0.05, 3.99, 1.0, 0.1, "dimensional collapse"), (2.0, 1.2, 0.1, 0.9, "dimensional collapse"),
-    (0.05, 4.0, 0.89, 0.1, "weak"), (1.0, 14, 0.0, 0.1, "weak"), (1.0, 14, 1.0, 0.51, "weak"),
-    (0.05, 4.0, 0.9, 0.5, "healthy"), (1.0, 14, 1.0, 0.1, "healthy"),
+    (0.0, 25, 1.0, 0.1, "collapsed"),
+    (0.0499, 25, 1.0, 0.1, "collapsed"),
+    (0.01, 1, 0.1, 3.0, "collapsed"),
+    (0.05, 3.99, 1.0, 0.1, "dimensional collapse"),
+    (2.0, 1.2, 0.1, 0.9, "dimensional collapse"),
+    (0.05, 4.0, 0.89, 0.1, "weak"),
+    (1.0, 14, 0.0, 0.1, "weak"),
+    (1.0, 14, 1.0, 0.51, "weak"),
+    (0.05, 4.0, 0.9, 0.5, "healthy"),
+    (1.0, 14, 1.0, 0.1, "healthy"),
 ])
 def test_the_verdict_is_the_first_rule_that_fits(std, rank, hits, relative, verdict):
     last = {"epoch": 60, "loss": 0.1, "relative_loss": relative, "std": std, "effective_rank": rank,
@@ -77,12 +87,15 @@ def test_the_rules_are_stated_as_they_are_applied():
     for word, rule, text in VERDICTS[:-1]:
         outcomes = set()
         for _ in range(500):
-            row = {"std": rng.uniform(0, 0.1), "effective_rank": rng.uniform(1, 8), "hits": rng.uniform(0.8, 1),
-                   "relative_loss": rng.uniform(0, 1)}
+            row = {
+                "std": rng.uniform(0, 0.1), "effective_rank": rng.uniform(1, 8),
+                "hits": rng.uniform(0.8, 1), "relative_loss": rng.uniform(0, 1)
+            }
             stated = False
             for condition in text.split(" or "):
                 name, sign, limit = re.fullmatch(r"(.+) ([<>]) (\S+)", condition).groups()
-                stated |= row[heading[name]] < float(limit) if sign == "<" else row[heading[name]] > float(limit)
+                stated |= row[heading[name]] < float(limit) if sign == "<" else row[
+                    heading[name]] > float(limit)
             assert rule(row) == stated, (word, row)
             outcomes.add(stated)
         assert outcomes == {True, False}
@@ -92,10 +105,19 @@ def test_the_rules_are_stated_as_they_are_applied():
 
 def test_a_summary_is_of_medians_the_last_rows_and_the_first_loss():
     def history(first_loss, *last):
-        return {"history": [dict(zip(GAUGES, [first_loss, 9, 9, 9, 0])), dict(zip(GAUGES, [8, 8, 8, 8, 0])),
-                            dict(zip(GAUGES, last))]}
+        return {
+            "history": [
+                dict(zip(GAUGES, [first_loss, 9, 9, 9, 0])),
+                dict(zip(GAUGES, [8, 8, 8, 8, 0])),
+                dict(zip(GAUGES, last))
+            ]
+        }
 
-    odd = [history(1.0, 0.1, 0.5, 1.0, 10, 0.7), history(7.0, 0.9, 0.1, 0.02, 12, 1.0), history(2.0, 0.2, 0.4, 0.8, 3, 0.95)]
+    odd = [
+        history(1.0, 0.1, 0.5, 1.0, 10, 0.7),
+        history(7.0, 0.9, 0.1, 0.02, 12, 1.0),
+        history(2.0, 0.2, 0.4, 0.8, 3, 0.95)
+    ]
     row = summarise(odd)
     assert {name: row[name] for name in GAUGES} == dict(zip(GAUGES, [0.2, 0.4, 0.8, 10, 0.95]))
     assert row["first_loss"] == 2.0 and row["verdict"] == "healthy"
@@ -114,7 +136,8 @@ def test_every_seed_is_a_run_as_the_training_command_makes_it():
         latents = training.world.latents(training.model)[training.world.content].astype(np.float64)
         variances = np.linalg.eigvalsh(np.cov(latents.T, bias=True))[::-1] * len(latents)
         assert len(run["singular_values"]) == min(latents.shape)
-        np.testing.assert_allclose(np.square(run["singular_values"]), variances, rtol=0, atol=1e-10 * variances[0])
+        np.testing.assert_allclose(np.square(run["singular_values"]), variances, rtol=0,
+                                   atol=1e-10 * variances[0])
         assert run["singular_values"] == sorted(run["singular_values"], reverse=True)
     assert runs[0] != runs[1]
 
@@ -158,19 +181,25 @@ def test_the_table_and_the_json_tell_the_same(capsys):
     about, heading, *lines, rule = out.splitlines()
     assert about == "the word world, 2 epochs, medians of 1 seeds"
     assert re.split(r"\s{2,}", heading.replace("recipe", "recipe  ", 1)) == [
-        "recipe", "first loss", "last loss", "relative loss", "std", "effective rank", "held-out hits", "verdict"]
+        "recipe", "first loss", "last loss", "relative loss", "std", "effective rank",
+        "held-out hits", "verdict"
+    ]
     assert made["options"] == {"seeds": 1, "epochs": 2}
-    assert [result["recipe"] for result in made["recipes"]] == list(RECIPES) and len(lines) == len(RECIPES)
+    assert [result["recipe"]
+            for result in made["recipes"]] == list(RECIPES) and len(lines) == len(RECIPES)
     for line, result in zip(lines, made["recipes"]):
         name, summary, (run,) = result["recipe"], result["summary"], result["runs"]
         assert result["config"] == RECIPES[name] and line.startswith(name)
         assert [row["epoch"] for row in run["history"]] == [0, 1, 2]
-        assert {gauge: summary[gauge] for gauge in GAUGES} == {gauge: run["history"][-1][gauge] for gauge in GAUGES}
+        assert {gauge: summary[gauge]
+                for gauge in GAUGES} == {gauge: run["history"][-1][gauge]
+                                         for gauge in GAUGES}
         assert summary == summarise([run]) and summary["first_loss"] == run["history"][0]["loss"]
         cells = line[len(name):].split(maxsplit=6)
-        assert [float(cell) for cell in cells[:6]] == pytest.approx(
-            [summary[key] for key in ("first_loss", "loss", "relative_loss", "std", "effective_rank", "hits")],
-            abs=0.00501)
+        assert [float(cell) for cell in cells[:6]] == pytest.approx([
+            summary[key]
+            for key in ("first_loss", "loss", "relative_loss", "std", "effective_rank", "hits")
+        ], abs=0.00501)
         assert cells[6] == summary["verdict"]
         sigma = run["singular_values"]
         assert math.isfinite(sum(sigma)) and min(sigma) >= 0
@@ -184,7 +213,9 @@ def test_three_seeds_and_sixty_epochs_unless_told_otherwise(monkeypatch, capsys)
     def quick(given, seeds, epochs):
         asked.append((given, seeds, epochs))
         row = dict.fromkeys(GAUGES, 1.0)
-        return [{"history": [{"epoch": 0, **row}, {"epoch": epochs, **row}], "singular_values": [1.0]}] * seeds
+        return [{
+            "history": [{"epoch": 0, **row}, {"epoch": epochs, **row}], "singular_values": [1.0]
+        }] * seeds
 
     monkeypatch.setattr("minijepa.collapse.train_recipe", quick)
     main([])
@@ -199,14 +230,19 @@ def test_three_seeds_and_sixty_epochs_unless_told_otherwise(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("options, fragments", [
-    (["--seeds", "0"], ["--seeds", "1", "'0'"]), (["--seeds", "two"], ["--seeds", "whole", "'two'"]),
-    (["--epochs", "0"], ["--epochs", "'0'"]), (["--epochs", "1.5"], ["--epochs", "'1.5'"]),
-    (["--seed", "1"], ["unrecognized arguments", "--seed"]), (["--json"], ["--json"]),
-    (["--json", "no/where.json"], ["no/where.json"]), (["joint"], ["unrecognized arguments: joint"]),
+    (["--seeds", "0"], ["--seeds", "1", "'0'"]),
+    (["--seeds", "two"], ["--seeds", "whole", "'two'"]),
+    (["--epochs", "0"], ["--epochs", "'0'"]),
+    (["--epochs", "1.5"], ["--epochs", "'1.5'"]),
+    (["--seed", "1"], ["unrecognized arguments", "--seed"]),
+    (["--json"], ["--json"]),
+    (["--json", "no/where.json"], ["no/where.json"]),
+    (["joint"], ["unrecognized arguments: joint"]),
 ])
 def test_what_cannot_be_used_is_refused_before_anything_is_trained(options, fragments, monkeypatch):
     monkeypatch.setattr("minijepa.collapse.train_recipe", lambda *given: pytest.fail("trained"))
     with pytest.raises(UserError) as caught:
         main(options)
-    assert "\n" not in str(caught.value) and all(fragment in str(caught.value) for fragment in fragments)
+    assert "\n" not in str(caught.value) and all(fragment in str(caught.value)
+                                                 for fragment in fragments)
     assert os.listdir() == []

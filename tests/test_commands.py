@@ -1,4 +1,5 @@
-"""The commands, as a user meets them: mistakes get one line and exit code 2, and nothing is lost."""
+"""The commands, as a user meets them: mistakes get one line and exit code 2, and nothing is lost.
+"""
 
 import importlib.util
 import os
@@ -18,9 +19,16 @@ from minijepa.worlds import words
 
 ROOT = Path(__file__).parents[1]
 FILES = {
-    "empty.txt": b"", "blank.txt": b"\n \n", "dots.txt": b"...\n!!!\n", "latin.txt": b"caf\xe9 au lait\n" * 6,
-    "binary.txt": b"a b\0c\n" * 6, "one.txt": b"a b\nc d\n\nhello!\n", "four.txt": b"a b\nb c\nc d\nd e\n",
-    "same.txt": b"a b c\n" * 50, "five.txt": b"a b\nb c\nc d\nd e\ne f\n", "text.npz": b"not a checkpoint",
+    "empty.txt": b"",
+    "blank.txt": b"\n \n",
+    "dots.txt": b"...\n!!!\n",
+    "latin.txt": b"caf\xe9 au lait\n" * 6,
+    "binary.txt": b"a b\0c\n" * 6,
+    "one.txt": b"a b\nc d\n\nhello!\n",
+    "four.txt": b"a b\nb c\nc d\nd e\n",
+    "same.txt": b"a b c\n" * 50,
+    "five.txt": b"a b\nb c\nc d\nd e\ne f\n",
+    "text.npz": b"not a checkpoint",
     "kept": b"the old model",
 }
 
@@ -50,7 +58,8 @@ def command(module, *argv, before="", **kwargs):
     env = {**os.environ, "PYTHONPATH": str(ROOT), **kwargs.pop("env", {})}
     quoted = " ".join(f"'{word}'" for word in (sys.executable, "-m", module, *argv))
     return subprocess.Popen(["sh", "-c", f"{before} exec {quoted}"], env=env, text=True,
-                            stdout=kwargs.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, **kwargs)
+                            stdout=kwargs.pop("stdout",
+                                              subprocess.PIPE), stderr=subprocess.PIPE, **kwargs)
 
 
 def outcome(process):
@@ -63,41 +72,73 @@ def outcome(process):
 MISTAKES = [
     ("train --corpus missing.txt", "missing.txt No such file"),
     ("train --corpus folder", "folder directory"),
-    ("train --corpus empty.txt", "empty.txt at least 5"), ("train --corpus blank.txt", "at least 5"),
-    ("train --corpus dots.txt", "at least 5"), ("train --corpus four.txt", "at least 5 has 4"),
+    ("train --corpus empty.txt", "empty.txt at least 5"),
+    ("train --corpus blank.txt", "at least 5"),
+    ("train --corpus dots.txt", "at least 5"),
+    ("train --corpus four.txt", "at least 5 has 4"),
     ("train --corpus same.txt", "at least 5 has 1"),
-    ("train --corpus latin.txt", "latin.txt UTF-8"), ("train --corpus binary.txt", "binary.txt binary"),
+    ("train --corpus latin.txt", "latin.txt UTF-8"),
+    ("train --corpus binary.txt", "binary.txt binary"),
     ("train --corpus one.txt", "one.txt line 4: hello"),
     ("train --corpus a\nb.txt", "No such file"),
-    ("train --epochs 0", "--epochs 1 '0'"), ("train --epochs -1", "--epochs '-1'"),
-    ("train --epochs 1.5", "--epochs whole '1.5'"), ("train --epochs nan", "--epochs whole 'nan'"),
-    ("train --epochs 1e3", "--epochs whole '1e3'"), ("train --epochs 99999999999", "--epochs"),
+    ("train --epochs 0", "--epochs 1 '0'"),
+    ("train --epochs -1", "--epochs '-1'"),
+    ("train --epochs 1.5", "--epochs whole '1.5'"),
+    ("train --epochs nan", "--epochs whole 'nan'"),
+    ("train --epochs 1e3", "--epochs whole '1e3'"),
+    ("train --epochs 99999999999", "--epochs"),
     ("train --batch-size 0", "--batch-size '0'"),
-    ("train --learning-rate 0", "--learning-rate above 0"), ("train --learning-rate -1", "--learning-rate '-1'"),
-    ("train --learning-rate nan", "--learning-rate 'nan'"), ("train --learning-rate inf", "--learning-rate 'inf'"),
+    ("train --learning-rate 0", "--learning-rate above 0"),
+    ("train --learning-rate -1", "--learning-rate '-1'"),
+    ("train --learning-rate nan", "--learning-rate 'nan'"),
+    ("train --learning-rate inf", "--learning-rate 'inf'"),
     ("train --learning-rate fast", "--learning-rate 'fast'"),
-    ("train --tau -0.1", "--tau '-0.1'"), ("train --tau 1.1", "--tau at most 1 '1.1'"),
+    ("train --tau -0.1", "--tau '-0.1'"),
+    ("train --tau 1.1", "--tau at most 1 '1.1'"),
     ("train --tau nan", "--tau 'nan'"),
-    ("train --seed -1", "--seed '-1'"), ("train --seed x", "--seed 'x'"), ("train --seed τ", "--seed τ"),
-    ("train --embed-dim 0", "--embed-dim '0'"), ("train --hidden-dim 0", "--hidden-dim '0'"),
-    ("train --latent-dim -3", "--latent-dim '-3'"), ("train --latent-dim 1000000000", "memory"),
+    ("train --seed -1", "--seed '-1'"),
+    ("train --seed x", "--seed 'x'"),
+    ("train --seed τ", "--seed τ"),
+    ("train --embed-dim 0", "--embed-dim '0'"),
+    ("train --hidden-dim 0", "--hidden-dim '0'"),
+    ("train --latent-dim -3", "--latent-dim '-3'"),
+    ("train --latent-dim 1000000000", "memory"),
     ("train --dtype float16", "--dtype float32 float64 'float16'"),
-    ("train --optimizer rmsprop", "--optimizer adam sgd"), ("train --treatment teacher", "--treatment ema joint"),
-    ("train --epoch 3", "--epoch --help"), ("train --bogus", "--bogus --help"), ("train --epochs", "--epochs"),
-    ("train bogus", "'bogus' words"), ("train words extra", "extra"),
-    ("train --save missing/model.npz", "missing folder does not exist"), ("train --save folder", "folder; name a file"),
-    ("train --save kept/model.npz", "folder does not exist"), ("train --save folder/", "folder; name a file"),
-    ("train --json missing/run.json", "missing folder does not exist"), ("train --json folder", "folder; name a file"),
-    ("train --save kept --json kept", "kept overwritten"), ("train --save five.txt --corpus five.txt", "overwritten"),
-    ("train --resume missing.npz", "missing.npz No such file"), ("train --resume folder", "folder directory"),
-    ("train --resume text.npz", "text.npz not a checkpoint"), ("train --resume empty.txt", "not a checkpoint"),
-    ("ask", "prompt"), ("ask the cat", "one blank has 0"), ("ask __ saw __", "one blank has 2"),
-    ("ask __", "a word beside"), ("ask !!! __", "a word beside"),
-    ("ask the horze climbed __", "'horze' 'horse'"), ("ask naïve __", "'naïve'"),
-    ("ask the __ --top 0", "--top '0'"), ("ask the __ --top many", "--top 'many'"),
-    ("ask the __ --model missing.npz", "missing.npz No such file"), ("ask the __ --model folder", "directory"),
-    ("ask the __ --model text.npz", "not a checkpoint"), ("ask the __ --bogus", "--bogus --help"),
-    ("gradcheck --bogus", "--bogus --help"), ("gradcheck extra", "extra"),
+    ("train --optimizer rmsprop", "--optimizer adam sgd"),
+    ("train --treatment teacher", "--treatment ema joint"),
+    ("train --epoch 3", "--epoch --help"),
+    ("train --bogus", "--bogus --help"),
+    ("train --epochs", "--epochs"),
+    ("train bogus", "'bogus' words"),
+    ("train words extra", "extra"),
+    ("train --save missing/model.npz", "missing folder does not exist"),
+    ("train --save folder", "folder; name a file"),
+    ("train --save kept/model.npz", "folder does not exist"),
+    ("train --save folder/", "folder; name a file"),
+    ("train --json missing/run.json", "missing folder does not exist"),
+    ("train --json folder", "folder; name a file"),
+    ("train --save kept --json kept", "kept overwritten"),
+    ("train --save five.txt --corpus "
+     "five.txt", "overwritten"),
+    ("train --resume missing.npz", "missing.npz No such file"),
+    ("train --resume folder", "folder directory"),
+    ("train --resume text.npz", "text.npz not a checkpoint"),
+    ("train --resume empty.txt", "not a checkpoint"),
+    ("ask", "prompt"),
+    ("ask the cat", "one blank has 0"),
+    ("ask __ saw __", "one blank has 2"),
+    ("ask __", "a word beside"),
+    ("ask !!! __", "a word beside"),
+    ("ask the horze climbed __", "'horze' 'horse'"),
+    ("ask naïve __", "'naïve'"),
+    ("ask the __ --top 0", "--top '0'"),
+    ("ask the __ --top many", "--top 'many'"),
+    ("ask the __ --model missing.npz", "missing.npz No such file"),
+    ("ask the __ --model folder", "directory"),
+    ("ask the __ --model text.npz", "not a checkpoint"),
+    ("ask the __ --bogus", "--bogus --help"),
+    ("gradcheck --bogus", "--bogus --help"),
+    ("gradcheck extra", "extra"),
 ]
 
 
@@ -122,11 +163,13 @@ def test_a_mistake_gets_one_line_and_exit_code_2(line, fragments, folder, capsys
     (["--batch-size", "673"], "--batch-size 672 673"),
     (["--corpus", "five.txt"], "--batch-size at most 8 32"),
 ])
-def test_what_only_the_world_can_know_is_found_before_the_first_row(argv, fragments, folder, capsys):
+def test_what_only_the_world_can_know_is_found_before_the_first_row(argv, fragments, folder,
+                                                                    capsys):
     with pytest.raises(SystemExit) as stopped:
         run(lambda: cli.main([*argv, "--save", "kept"]))
     out, err = capsys.readouterr()
-    assert stopped.value.code == 2 and len(out.splitlines()) == 2              # what there is, and the titles
+    # what there is, and the titles
+    assert stopped.value.code == 2 and len(out.splitlines()) == 2
     assert_one_line(err)
     assert all(fragment in err for fragment in fragments.split())
     assert_as_it_was(folder)
@@ -184,7 +227,8 @@ def saved_epochs(path):
 
 
 def test_ctrl_c_ends_with_130_and_the_last_epoch_saved(folder):
-    ours = signal.signal(signal.SIGINT, signal.default_int_handler)    # in the background it is ignored,
+    # in the background it is ignored,
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = long_run("--save", "stopped.npz")                        # which a child would inherit
     signal.signal(signal.SIGINT, ours)
     process.send_signal(signal.SIGINT)
@@ -198,7 +242,8 @@ def test_ctrl_c_ends_with_130_and_the_last_epoch_saved(folder):
 
 def test_a_reader_that_has_read_enough_is_no_mistake():
     process = long_run("--save", "stopped.npz")
-    process.stdout.close()                             # as `| head -4` does; the next row is that of 600
+    # as `| head -4` does; the next row is that of 600
+    process.stdout.close()
     assert process.wait(60) == 141 and process.stderr.read() == ""
     process.stderr.close()
     assert saved_epochs("stopped.npz") == 600
@@ -207,7 +252,8 @@ def test_a_reader_that_has_read_enough_is_no_mistake():
 def test_help_that_nobody_reads():
     read, write = os.pipe()
     os.close(read)
-    code, _, err = outcome(command("minijepa.train", "--help", stdout=write, env={"PYTHONUNBUFFERED": ""}))
+    code, _, err = outcome(
+        command("minijepa.train", "--help", stdout=write, env={"PYTHONUNBUFFERED": ""}))
     os.close(write)
     assert (code, err) == (141, "")
 
@@ -229,7 +275,8 @@ def test_a_full_disk_under_the_output():
 
 
 def test_a_closed_output_and_a_terminal_that_knows_only_ascii():
-    code, _, err = outcome(command("minijepa.train", "--epochs", "1", "--save", "model.npz", before="exec >&-;"))
+    code, _, err = outcome(
+        command("minijepa.train", "--epochs", "1", "--save", "model.npz", before="exec >&-;"))
     assert (code, err, saved_epochs("model.npz")) == (0, "", 1)
     code, out, err = outcome(command("minijepa.train", "--help", env={"PYTHONIOENCODING": "ascii"}))
     assert (code, err) == (0, "") and r"\u03c4" in out
@@ -261,8 +308,10 @@ def test_help_shows_every_default(capsys):
     for option, default in {"epochs": 60, "batch-size": 32, "learning-rate": 0.003, "tau": 0.99,
                             "embed-dim": 32, "hidden-dim": 64, "latent-dim": 32, "seed": 0}.items():
         assert re.search(rf"--{option} X (?:(?!--).)*\(default: {re.escape(str(default))}\)", shown)
-    for option, choices, default in [("optimizer", "adam,sgd", "adam"), ("treatment", "ema,stopgrad,joint", "ema"),
-                                     ("regularizer", "none,vicreg,sigreg", "none"), ("predictor", "mlp,none", "mlp"),
+    for option, choices, default in [("optimizer", "adam,sgd", "adam"),
+                                     ("treatment", "ema,stopgrad,joint", "ema"),
+                                     ("regularizer", "none,vicreg,sigreg", "none"),
+                                     ("predictor", "mlp,none", "mlp"),
                                      ("dtype", "float32,float64", "float32")]:
         assert re.search(rf"--{option} {{{choices}}} (?:(?!--).)*\(default: {default}\)", shown)
     for option in ("corpus", "save", "resume", "json", "quiet"):
@@ -282,9 +331,10 @@ def test_ask_trains_the_standard_model_on_the_spot(capsys):
     assert {word for _, word in found[:4]} == {"tree", "stairs", "sofa", "wall"} and len(found) == 5
     assert [cosine for cosine, _ in found] == sorted((cosine for cosine, _ in found), reverse=True)
     cli.main(["--quiet", "--save", "model.npz"])
-    assert answer(capsys, "the", "cat", "climbed", "up", "the", "__", "--model", "model.npz") == found
-    assert {word for _, word in answer(capsys, "the child __ the door", "--model", "model.npz", "--top", "2")} \
-        == {"opened", "closed"}
+    assert answer(capsys, "the", "cat", "climbed", "up", "the", "__", "--model",
+                  "model.npz") == found
+    two = answer(capsys, "the child __ the door", "--model", "model.npz", "--top", "2")
+    assert {word for _, word in two} == {"opened", "closed"}
     assert len(answer(capsys, "__ cat climbed", "--model", "model.npz", "--top", "1000")) == 59
 
 
@@ -299,7 +349,8 @@ def test_ask_a_model_of_a_readers_corpus(capsys):
                                          for b in "ärgs öl üb maß".split()), encoding="utf-8")
     cli.main(["--quiet", "--corpus", "lügen.txt", "--batch-size", "4", "--save", "modell-ü.npz"])
     found = answer(capsys, "Öl __ üb!", "--model", "modell-ü.npz")
-    assert found[0][1] == "mag" and {word for _, word in found} == {"mag", "ärgs", "öl", "üb", "maß"}
+    assert found[0][1] == "mag" and {word
+                                     for _, word in found} == {"mag", "ärgs", "öl", "üb", "maß"}
     with pytest.raises(SystemExit) as stopped:
         run(lambda: ask.main(["the __", "--model", "modell-ü.npz"]))
     err = capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""The exercises: right solutions pass, wrong ones are told why, and the doctor blames no right gradient.
+"""The exercises: right solutions pass, wrong ones are told why, and the doctor blames no right
+gradient.
 
 The solutions, right and wrong, are in tests/exercises.
 """
@@ -43,7 +44,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def desk(folder, tmp_path):
-    """A copy of that folder for one test: a check imports the files beside the one that it checks."""
+    """A copy of that folder for one test: a check imports the files beside the one that it checks.
+    """
     shutil.copytree(folder, tmp_path / "desk")
     return tmp_path / "desk"
 
@@ -79,12 +81,15 @@ def test_a_wrong_solution_is_told_why(solution, desk):
     for words in solution.says:
         assert re.search(words, report), f"{words!r} is not in\n{report}"
     for cause in causes(report):
-        assert any(re.search(words, cause) for words in solution.says), f"a false cause: {cause}\n{report}"
-    assert report.count("no cause that I know fits") <= 1 and not re.search(r"(yours|differences|wanted) -0\b(?!\.)", report)
+        assert any(re.search(words, cause)
+                   for words in solution.says), f"a false cause: {cause}\n{report}"
+    assert report.count("no cause that I know fits") <= 1 and not re.search(
+        r"(yours|differences|wanted) -0\b(?!\.)", report)
     if "This is what one gets if" in report:
         assert "no cause that I know fits" not in report
     if solution.map:
-        assert "no cause that I know fits" in report and ("(. agrees" in report or "off: all of them" in report)
+        assert "no cause that I know fits" in report and ("(. agrees" in report
+                                                          or "off: all of them" in report)
 
 
 def test_every_exercise_has_solutions_enough():
@@ -92,19 +97,43 @@ def test_every_exercise_has_solutions_enough():
     for name in NAMES:
         rights = {s.source for s in SOLUTIONS if s.exercise == name and s.right}
         wrongs = {s.source for s in SOLUTIONS if s.exercise == name and not s.right}
-        assert (len(rights) >= 2 and len(wrongs) >= 3) if name in BUGS else (len(rights) >= 3 and len(wrongs) >= 5)
+        assert (len(rights) >= 2 and len(wrongs) >= 3) if name in BUGS else (len(rights) >= 3
+                                                                             and len(wrongs) >= 5)
     assert len(NAMES) - len(BUGS) == 16 and len(BUGS) >= 8
 
 
 @pytest.mark.parametrize("words", [
-    "its shape is", "transposed|axes swapped", "without `return`", "NaN or infinity", "the opposite sign",
-    "batch size", "number of tokens", "feature size", "2: counted twice", "1/2: the 2", "a sum where a mean was asked",
-    "divided by it once too often", "zero everywhere", "right for some", "repeated ids", "the first is lost",
-    "dy is ignored", "all ones only", "padding is not masked", "in place", "writes into dy", "wrong saved value",
-    "kink", "float32 noise", "no cause that I know fits",
+    "its shape is",
+    "transposed|axes swapped",
+    "without `return`",
+    "NaN or infinity",
+    "the opposite sign",
+    "batch size",
+    "number of tokens",
+    "feature size",
+    "2: counted twice",
+    "1/2: the 2",
+    "a sum where a mean was asked",
+    "divided by it once too often",
+    "zero everywhere",
+    "right for some",
+    "repeated ids",
+    "the first is lost",
+    "dy is ignored",
+    "all ones only",
+    "padding is not masked",
+    "in place",
+    "writes into dy",
+    "wrong saved value",
+    "kink",
+    "float32 noise",
+    "no cause that I know fits",
 ])
 def test_every_kind_of_diagnosis_is_asked_for_by_a_solution(words, desk):
-    shown = [s for s in SOLUTIONS if not s.right and s.exercise in ("relu", "linear", "mse", "mean", "embedding")]
+    shown = [
+        s for s in SOLUTIONS
+        if not s.right and s.exercise in ("relu", "linear", "mse", "mean", "embedding")
+    ]
     assert any(re.search(words, report_of(solution, desk)) for solution in shown)
 
 
@@ -115,11 +144,13 @@ def test_a_stub_does_not_pass(name, desk):
         with imported(name, source, desk) as module:
             assert CHECKS[name](module)
     else:
-        with imported(name, source, desk) as module, pytest.raises(NotImplementedError, match="your turn"):
+        with imported(name, source, desk) as module, pytest.raises(NotImplementedError,
+                                                                   match="your turn"):
             CHECKS[name](module)
 
 
-@pytest.mark.parametrize("name", [name for name in BUGS if "naive check" in (STUBS / f"{name}.py").read_text()])
+@pytest.mark.parametrize(
+    "name", [name for name in BUGS if "naive check" in (STUBS / f"{name}.py").read_text()])
 def test_a_bug_passes_the_naive_check_in_its_own_file(name, capsys):
     source = (STUBS / f"{name}.py").read_text(encoding="utf-8")
     exec(compile(source, name, "exec"), {"__name__": "__main__"})
@@ -152,7 +183,8 @@ class LayerNorm(Module):
     """Normalised along the last axis, with a gain and an offset."""
 
     def __init__(self, size, rng):
-        self.gain, self.offset = Parameter(rng.uniform(0.5, 2, size)), Parameter(rng.standard_normal(size))
+        self.gain, self.offset = Parameter(rng.uniform(0.5, 2,
+                                                       size)), Parameter(rng.standard_normal(size))
 
     def forward(self, x):
         centred = x - x.mean(axis=-1, keepdims=True)
@@ -164,7 +196,8 @@ class LayerNorm(Module):
             self.gain.grad += (dy * normal).sum(axis=before)
             self.offset.grad += dy.sum(axis=before)
             d = dy * self.gain.value
-            d = d - d.mean(axis=-1, keepdims=True) - normal * (d * normal).mean(axis=-1, keepdims=True)
+            d = d - d.mean(axis=-1,
+                           keepdims=True) - normal * (d * normal).mean(axis=-1, keepdims=True)
             return d * scale
 
         return normal * self.gain.value + self.offset.value, backward
@@ -189,7 +222,8 @@ SMOOTH = {
     "sin": (np.sin, np.cos),
     "exp": (lambda x: np.exp(-x**2), lambda x: -2 * x * np.exp(-x**2)),
     "softplus": (lambda x: np.logaddexp(0, x), lambda x: 1 / (1 + np.exp(-x))),
-    "square": (lambda x: np.sin(x)**2, lambda x: np.sin(2 * x)),               # x² again and again is too steep
+    # x² again and again is too steep
+    "square": (lambda x: np.sin(x)**2, lambda x: np.sin(2 * x)),
     "negative": (np.negative, lambda x: -np.ones_like(x)),
     "same": (np.copy, np.ones_like),
     "nothing": (np.zeros_like, np.zeros_like),
@@ -235,7 +269,8 @@ def right_layers(rng):
     mask[np.arange(B), rng.integers(0, T, B)] = True
     yield Mean(), [normal((B, T, E)), mask]
     yield Mean(), [normal((B, T, E))]
-    yield Embedding(V, E, rng, f64), [rng.integers(0, V, tuple(rng.integers(1, 4, rng.integers(1, 4))))]
+    yield Embedding(V, E, rng,
+                    f64), [rng.integers(0, V, tuple(rng.integers(1, 4, rng.integers(1, 4))))]
     yield Embedding(V, E, rng, f64), [rng.integers(0, V, (B, T))]
 
 
@@ -289,8 +324,11 @@ def spoiled(g, rng, kind):
     return bad
 
 
-@given(seeds, st.sampled_from(["one entry", "some entries", "all entries", "another order", "noise", "flipped",
-                               "nothing"]), st.booleans())
+@given(
+    seeds,
+    st.sampled_from([
+        "one entry", "some entries", "all entries", "another order", "noise", "flipped", "nothing"
+    ]), st.booleans())
 @settings(deadline=None, max_examples=60)
 def test_a_wrong_gradient_never_passes_and_is_always_answered(seed, kind, in_weight):
     rng = np.random.default_rng(seed)
@@ -351,7 +389,8 @@ def test_the_report_names_each_array_and_its_verdict():
     report = examine_scale()
     assert report.passed
     assert [finding.name for finding in report.findings] == ["dx", "scale"]
-    assert re.fullmatch(r"dx \(5, 3\): right, relative error \S+e-\d+\nscale \(3,\): right, relative error \S+e-\d+",
+    assert re.fullmatch(r"dx \(5, 3\): right, relative error \S+e-\d+\nscale \(3,\): right, "
+                        r"relative error \S+e-\d+",
                         str(report))
 
 
@@ -374,7 +413,8 @@ def test_the_report_gives_the_worst_entry_and_how_many_are_off():
     assert float(found[2]) == pytest.approx(wanted, rel=1e-4)
     assert "scale (3,): right" in text
     assert report.diagnoses == [] and "no cause that I know fits" in text
-    assert [line.strip() for line in report.findings[0].pattern[:5]] == ["...", "..x", "...", "x..", "..."]
+    assert [line.strip()
+            for line in report.findings[0].pattern[:5]] == ["...", "..x", "...", "x..", "..."]
 
 
 def test_only_the_first_of_the_arrays_that_nothing_explains_has_a_map():
@@ -385,18 +425,21 @@ def test_only_the_first_of_the_arrays_that_nothing_explains_has_a_map():
 
     report = examine_scale(alter)
     assert not any(finding.passed for finding in report.findings) and report.diagnoses == []
-    assert str(report).count("no cause that I know fits") == 1 and str(report).count("(. agrees") == 1
+    assert str(report).count("no cause that I know fits") == 1 and str(report).count(
+        "(. agrees") == 1
     assert str(report).index("(. agrees") < str(report).index("scale (3,): WRONG")
 
 
 def test_a_map_of_nothing_but_errors_is_one_line():
     report = examine_scale(lambda dx, dscale: (dx + 0.3 * np.roll(dx, 1, axis=1), dscale))
-    assert str(report.findings[0]).splitlines()[-1] == "    no cause that I know fits; the entries that are off: all of them"
+    assert str(report.findings[0]).splitlines(
+    )[-1] == "    no cause that I know fits; the entries that are off: all of them"
 
 
 def test_zero_has_no_sign():
     rng = np.random.default_rng(0)
-    report = examine(lambda x: (np.sum(x), lambda dy: np.full_like(x, -0.0)), rng.standard_normal(3), rng=rng)
+    report = examine(lambda x: (np.sum(x), lambda dy: np.full_like(x, -0.0)),
+                     rng.standard_normal(3), rng=rng)
     assert re.search(r"yours 0, finite differences \S+", str(report))
 
 
@@ -420,7 +463,8 @@ def test_a_constant_factor_is_named_against_the_sizes_at_hand(factor, words):
 def test_a_factor_that_two_sizes_explain_is_worded_as_a_possibility():
     report = examine_scale(lambda dx, dscale: (2 * dx, dscale), shape=(2, 3))
     assert len(report.diagnoses) > 1 and not report.passed
-    assert str(report).count("    possibly: ") == len(report.diagnoses) and "diagnosis:" not in str(report)
+    assert str(report).count("    possibly: ") == len(
+        report.diagnoses) and "diagnosis:" not in str(report)
     assert any("counted twice" in cause for cause in report.diagnoses)
     assert any("batch size (2)" in cause for cause in report.diagnoses)
 
@@ -439,7 +483,8 @@ def test_the_right_forward_may_be_given():
 def test_float32_is_told_apart_from_an_error():
     rng = np.random.default_rng(0)
     report = examine(Linear(3, 2, rng), rng.standard_normal((2, 3)).astype(np.float32), rng=rng)
-    assert not report.passed and "the check needs float64 and was given float32" in report.diagnoses[0]
+    assert not report.passed
+    assert "the check needs float64 and was given float32" in report.diagnoses[0]
     report = examine_scale(lambda dx, dscale: (dx.astype(np.float32).astype(f64), dscale))
     assert not report.passed and "float32 noise" in report.diagnoses[0]
     report = examine_scale(lambda dx, dscale: (dx * 1.01, dscale))
@@ -460,12 +505,15 @@ def test_the_inputs_and_parameters_are_put_back_bit_for_bit():
     (lambda x: None, "forward must return two things.*nothing"),
     (lambda x: (x.copy(), lambda dy: None), "ends without `return`"),
     (lambda x: (x.copy(), lambda dy: dy.tolist()), "a gradient is a NumPy array of the shape"),
-    (lambda x: (x.copy(), lambda dy: dy[0]), "summed or averaged away|has the shape of what it belongs to"),
+    (lambda x: (x.copy(), lambda dy: dy[0]), "summed or averaged away|has the shape of what it "
+                                             "belongs to"),
     (lambda x: (2 * x, lambda dy: 2 * dy.T), "transposed"),
 ])
 def test_what_cannot_be_measured_is_said_in_words(result, words):
-    report = examine(result, np.random.default_rng(1).standard_normal((2, 3)), rng=np.random.default_rng(0))
-    assert not report.passed and len(report.diagnoses) == 1 and re.search(words, report.diagnoses[0])
+    report = examine(result,
+                     np.random.default_rng(1).standard_normal((2, 3)), rng=np.random.default_rng(0))
+    assert not report.passed and len(report.diagnoses) == 1 and re.search(
+        words, report.diagnoses[0])
 
 
 def test_dy_may_not_be_written_into_even_where_the_numbers_are_right():
@@ -476,7 +524,8 @@ def test_dy_may_not_be_written_into_even_where_the_numbers_are_right():
         return 3 * x, backward
 
     report = examine(forward, np.ones((2, 3)), rng=np.random.default_rng(0))
-    assert not report.passed and len(report.diagnoses) == 1 and "writes into dy" in report.diagnoses[0]
+    assert not report.passed and len(
+        report.diagnoses) == 1 and "writes into dy" in report.diagnoses[0]
 
 
 def test_a_wrong_gradient_next_to_a_kink_is_judged_by_its_other_entries():
@@ -484,20 +533,23 @@ def test_a_wrong_gradient_next_to_a_kink_is_judged_by_its_other_entries():
         y, undo = ReLU().forward(x)
         return y, lambda dy: 2 * undo(dy)
 
-    report = examine(twice, np.array([[0.0, 1.0, -1.0], [2.0, -3.0, 4.0]]), rng=np.random.default_rng(0), sizes={"b": 5})
+    report = examine(twice, np.array([[0.0, 1.0, -1.0], [2.0, -3.0, 4.0]]),
+                     rng=np.random.default_rng(0), sizes={"b": 5})
     assert not report.passed and "2: counted twice" in str(report)
 
 
 def test_what_is_added_apart_from_dy_is_told():
     report = examine_scale(lambda dx, dscale: (dx, dscale + 0.1))
-    assert report.diagnoses and "something is added that does not come from dy" in report.diagnoses[0]
+    assert report.diagnoses and "something is added that does not come from dy" in report.diagnoses[
+        0]
 
 
 @pytest.mark.parametrize("value", [1, np.float64(2.0)])
 def test_a_loss_may_be_a_number(value):
     square = lambda x: (np.sum(x**2), lambda dy: 2 * x * dy)
     assert examine(square, np.array([1.0, -2.0]) * value, rng=np.random.default_rng(0)).passed
-    report = examine(lambda x: (np.sum(x**2), lambda dy: 2 * x), np.array([1.0, -2.0]), rng=np.random.default_rng(0))
+    report = examine(lambda x: (np.sum(x**2), lambda dy: 2 * x), np.array([1.0, -2.0]),
+                     rng=np.random.default_rng(0))
     assert "all ones only" in str(report)
 
 

@@ -20,7 +20,8 @@ from minijepa.options import UserError
 
 RIGHT = {solution.exercise: solution.source for solution in reversed(SOLUTIONS) if solution.right}
 ORDER = list(TITLES)
-NEXT = "\nNext: edit exercises/finite_differences.py, then python -m minijepa.exercises check finite_differences\n"
+NEXT = ("\nNext: edit exercises/finite_differences.py, then "
+        "python -m minijepa.exercises check finite_differences\n")
 ROOT = Path(__file__).parents[1]
 
 
@@ -45,7 +46,8 @@ def quick(monkeypatch):
     """Checks that pass at once and start no process, but for files that say otherwise."""
     def verdict(path, show_output):
         with open(path, encoding="utf-8") as file:
-            return ("passed", "") if "# solved" in file.read() else ("todo", f"{os.path.basename(path)}, line 1: your turn")
+            return ("passed", "") if "# solved" in file.read() else (
+                "todo", f"{os.path.basename(path)}, line 1: your turn")
 
     monkeypatch.setattr(command, "verdict", verdict)
 
@@ -68,15 +70,19 @@ def test_the_list_of_an_empty_folder_says_how_to_begin(desk, capsys):
     assert code == 0 and os.listdir(desk) == []
     lines = out.splitlines()
     assert [line.split()[2] for line in lines[:len(ORDER)]] == ORDER
-    assert all(line.startswith("  [ ] ") and TITLES[name] in line for name, line in zip(ORDER, lines))
+    assert all(
+        line.startswith("  [ ] ") and TITLES[name] in line for name, line in zip(ORDER, lines))
     assert lines[-1] == "To begin: python -m minijepa.exercises start"
 
 
 def test_the_first_exercises_are_those_of_the_walkthrough_and_the_bugs_come_last():
-    assert ORDER[:16] == ["finite_differences", "relu", "linear", "mse", "mean", "embedding", "sequential", "used_twice",
-                          "sgd", "adam", "stop_gradient", "jepa_step", "retrieval", "effective_rank",
-                          "variance_hinge", "covariance_penalty"]
-    assert ORDER[16:] == [f"bug{number}" for number in range(1, len(ORDER) - 15)] and len(ORDER) >= 24
+    assert ORDER[:16] == [
+        "finite_differences", "relu", "linear", "mse", "mean", "embedding", "sequential",
+        "used_twice", "sgd", "adam", "stop_gradient", "jepa_step", "retrieval", "effective_rank",
+        "variance_hinge", "covariance_penalty"
+    ]
+    assert ORDER[16:] == [f"bug{number}" for number in range(1,
+                                                             len(ORDER) - 15)] and len(ORDER) >= 24
 
 
 def test_start_copies_every_stub_and_says_so(desk, capsys):
@@ -84,7 +90,8 @@ def test_start_copies_every_stub_and_says_so(desk, capsys):
     assert code == 0 and out == f"{len(ORDER)} files copied to exercises\n{NEXT}"
     assert sorted(os.listdir("exercises")) == sorted(f"{name}.py" for name in ORDER)
     for name in ORDER:
-        assert (desk / "exercises" / f"{name}.py").read_bytes() == (STUBS / f"{name}.py").read_bytes()
+        assert (desk / "exercises" / f"{name}.py").read_bytes() == (STUBS /
+                                                                    f"{name}.py").read_bytes()
     assert "Next: edit exercises/finite_differences.py" in run(capsys)[1]
 
 
@@ -95,9 +102,11 @@ def test_start_never_overwrites_and_adds_what_is_missing(files, capsys):
     (files / "mse.py").symlink_to("nowhere")
     (files / "notes.txt").write_text("mine too\n")
     code, out = run(capsys, "start")
-    assert code == 0 and re.fullmatch(rf"1 files? copied to exercises, {len(ORDER) - 1} that were there are as they were\n"
+    assert code == 0 and re.fullmatch(rf"1 files? copied to exercises, {len(ORDER) - 1} that were "
+                                      r"there are as they were\n"
                                       + re.escape(NEXT), out)
-    assert (files / "relu.py").read_text() == "mine\n" and (files / "notes.txt").read_text() == "mine too\n"
+    assert (files / "relu.py").read_text() == "mine\n" and (files /
+                                                            "notes.txt").read_text() == "mine too\n"
     assert (files / "linear.py").read_bytes() == (STUBS / "linear.py").read_bytes()
     assert os.readlink(files / "mse.py") == "nowhere"
 
@@ -131,8 +140,10 @@ def test_all_commands_take_another_folder(desk, capsys, quick):
     (["check", "relu"], "the folder exercises is not there"),
     (["hint", "relu"], "exercises/relu.py is not there"),
     (["watch"], "exercises/finite_differences.py is not there"),
-    (["check", "relu", "--dir", "else"], "else is not there: python -m minijepa.exercises start --dir else makes it"),
-    (["hint", "relu", "--dir", "a b"], "a b/relu.py is not there: python -m minijepa.exercises start --dir 'a b' copies it"),
+    (["check", "relu", "--dir", "else"], "else is not there: python -m minijepa.exercises start "
+                                         "--dir else makes it"),
+    (["hint", "relu", "--dir", "a b"], "a b/relu.py is not there: python -m minijepa.exercises "
+                                       "start --dir 'a b' copies it"),
 ])
 def test_a_mistake_is_answered_in_one_line(desk, argv, words):
     with pytest.raises(UserError) as caught:
@@ -171,7 +182,9 @@ def test_check_prints_a_line_each_and_the_details_of_the_first_that_fails(files,
     code, out = run(capsys, "check")
     assert code == 1
     lines = out.splitlines()
-    assert lines[:3] == [f"{ORDER[0]:<19} passed", f"{ORDER[1]:<19} passed", f"{ORDER[2]:<19} your turn"]
+    assert lines[:3] == [
+        f"{ORDER[0]:<19} passed", f"{ORDER[1]:<19} passed", f"{ORDER[2]:<19} your turn"
+    ]
     assert lines[:len(ORDER)] == lines[:2] + [f"{name:<19} your turn" for name in ORDER[2:]]
     assert lines[len(ORDER):] == ["", "linear.py, line 1: your turn", "",
                                   "A hint: python -m minijepa.exercises hint linear"]
@@ -224,16 +237,31 @@ def test_a_solution_is_the_packages_own_lines(desk, capsys, name):
     assert parts
     for part in parts:
         path, _, lines = part.partition("\n")
-        source = [line.strip() for line in (STUBS.parents[1] / path).read_text(encoding="utf-8").split("\n")]
+        source = [
+            line.strip()
+            for line in (STUBS.parents[1] / path).read_text(encoding="utf-8").split("\n")
+        ]
         shown = [line.strip() for line in lines.rstrip("\n").split("\n")]
-        assert len(shown) > 1 and any(source[at:at + len(shown)] == shown for at in range(len(source)))
+        assert len(shown) > 1 and any(source[at:at + len(shown)] == shown
+                                      for at in range(len(source)))
 
 
 @pytest.mark.parametrize("content", [
-    b"", b"{", b"\xff\xfe", b"[]", b"null", b"3", b'{"passed": 3}', b'{"passed": [], "hints": 3}',
-    b'{"passed": [[]], "hints": {}}', b'{"passed": ["relu"], "hints": {"relu": "many"}}', b'{"hints": {"relu": 1}}',
-    b'{"passed": {}, "hints": []}', b'{"passed": ["no such"], "hints": {"no such": 1}}',
-    b'{"passed": [], "hints": {"relu": -7}}', b'{"passed": [], "hints": {"relu": null}}',
+    b"",
+    b"{",
+    b"\xff\xfe",
+    b"[]",
+    b"null",
+    b"3",
+    b'{"passed": 3}',
+    b'{"passed": [], "hints": 3}',
+    b'{"passed": [[]], "hints": {}}',
+    b'{"passed": ["relu"], "hints": {"relu": "many"}}',
+    b'{"hints": {"relu": 1}}',
+    b'{"passed": {}, "hints": []}',
+    b'{"passed": ["no such"], "hints": {"no such": 1}}',
+    b'{"passed": [], "hints": {"relu": -7}}',
+    b'{"passed": [], "hints": {"relu": null}}',
 ])
 def test_damaged_progress_is_begun_again(files, capsys, quick, content):
     solve(files, "relu")
@@ -250,7 +278,8 @@ def test_progress_is_kept_inside_the_folder(files, capsys, quick):
     before = set(os.listdir(files))
     run(capsys, "hint", "relu")
     run(capsys, "check", "relu")
-    assert set(os.listdir(files)) - before == {".progress.json"} and os.listdir(files.parent) == ["exercises"]
+    assert set(os.listdir(files)) - before == {".progress.json"} and os.listdir(
+        files.parent) == ["exercises"]
 
 
 # watch
@@ -276,7 +305,8 @@ def test_watch_checks_again_when_the_file_is_saved(files, capsys, quick, monkeyp
         assert f"watching {os.path.join('exercises', name)}.py" in out
 
 
-def test_watch_waits_for_a_file_that_an_editor_moves_away_for_a_moment(files, capsys, quick, monkeypatch):
+def test_watch_waits_for_a_file_that_an_editor_moves_away_for_a_moment(
+        files, capsys, quick, monkeypatch):
     solve(files, *ORDER[1:])
     run(capsys, "check")
     path, content = files / f"{ORDER[0]}.py", "# solved\n"
@@ -287,11 +317,13 @@ def test_watch_waits_for_a_file_that_an_editor_moves_away_for_a_moment(files, ca
 
 
 def test_watch_in_a_process_of_its_own(files):
-    """The file is saved: it is checked again; Ctrl-C ends it with exit code 130 and without a traceback."""
+    """The file is saved: it is checked again; Ctrl-C ends it with exit code 130 and without a
+    traceback."""
     process = subprocess.Popen([sys.executable, "-m", "minijepa.exercises", "watch"], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    guard = threading.Timer(40, process.kill)          # so that what it does not print is not waited for
+    # so that what it does not print is not waited for
+    guard = threading.Timer(40, process.kill)
     guard.start()
 
     def lines_until_it_waits():
@@ -321,7 +353,8 @@ def test_watch_sees_what_is_saved_while_it_checks(files, capsys, monkeypatch):
     checked = []
 
     def verdict(path, show_output):
-        """The first look at the file finds it unsolved, and it is saved before the answer is there."""
+        """The first look at the file finds it unsolved, and it is saved before the answer is there.
+        """
         checked.append(os.path.basename(path))
         if len(checked) == 1:
             with open(path, "w", encoding="utf-8") as file:
@@ -353,10 +386,13 @@ def verdict(folder, source, name="relu", show_output=False):
 
 def relu(body="return dy * (x > 0)", top="", forward=""):
     """A file for relu, as the learner might have it; body is the backward, from line 12 on."""
-    lines = ["import numpy as np", "from minijepa.modules import Module", "", top or "#", "", "",
-             "class ReLU(Module):", "    def forward(self, x):", "        y = np.maximum(x, 0)", f"        {forward or '#'}",
-             "        def backward(dy):"]
-    return "\n".join(lines + ["            " + line for line in body.split("\n")] + ["        return y, backward", ""])
+    lines = [
+        "import numpy as np", "from minijepa.modules import Module", "", top or "#", "", "",
+        "class ReLU(Module):", "    def forward(self, x):", "        y = np.maximum(x, 0)",
+        f"        {forward or '#'}", "        def backward(dy):"
+    ]
+    return "\n".join(lines + ["            " + line
+                              for line in body.split("\n")] + ["        return y, backward", ""])
 
 
 def test_a_right_file_passes(desk):
@@ -365,7 +401,8 @@ def test_a_right_file_passes(desk):
 
 def test_a_stub_is_the_readers_turn(desk):
     status, text = verdict(desk, (STUBS / "relu.py").read_bytes())
-    line = (STUBS / "relu.py").read_text().split("\n").index('            raise NotImplementedError("your turn")') + 1
+    line = (STUBS / "relu.py").read_text().split("\n").index(
+        '            raise NotImplementedError("your turn")') + 1
     assert (status, text) == ("todo", f"relu.py, line {line}: your turn")
 
 
@@ -375,7 +412,8 @@ def test_a_stub_is_the_readers_turn(desk):
     ("  x = 1\n y = 2\n", r"relu.py, line \d: .*indent"),
     ("x = '\u00e9'\n".encode("latin-1"), r"relu.py(, line \d+)?: .*(UTF-8|utf-8|decode)"),
     (b"x = 1\n\x00y = 2\n", r"relu.py(, line \d+)?: .*null byte"),
-    (relu(top="import no_such_module"), r"relu.py, line 4.*ModuleNotFoundError: No module named 'no_such_module'"),
+    (relu(top="import no_such_module"), r"relu.py, line 4.*ModuleNotFoundError: No module named "
+     r"'no_such_module'"),
     (relu(top="from minijepa.modules import Modul"), r"relu.py, line 4.*ImportError"),
     (relu(top="1 / 0"), r"relu.py, line 4.*ZeroDivisionError: division by zero"),
     (relu(top="exit()"), r"relu.py, line 4.*it calls exit\(\)"),
@@ -383,10 +421,13 @@ def test_a_stub_is_the_readers_turn(desk):
     (relu("exit()"), r"relu.py, line 12, in backward: it calls exit\(\)"),
     (relu("raise SystemExit"), r"relu.py, line 12, in backward: it calls exit\(\)"),
     (relu("raise KeyboardInterrupt"), r"relu.py, line 12, in backward: KeyboardInterrupt"),
-    (relu("import os\nos._exit(0)"), r"relu.py: it ended the process before the check was done \(exit code 0\)"),
+    (relu("import os\nos._exit(0)"), r"relu.py: it ended the process before the check was done "
+     r"\(exit code 0\)"),
     (relu("import os\nos._exit(3)"), r"relu.py: it ended the process.*exit code 3"),
-    (relu("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"), r"relu.py: it ended the process.*exit code -9"),
-    (relu("return dy * (z > 0)"), r"relu.py, line 12, in backward: NameError: name 'z' is not defined"),
+    (relu("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"),
+     r"relu.py: it ended the process.*exit code -9"),
+    (relu("return dy * (z > 0)"), r"relu.py, line 12, in backward: NameError: name 'z' is not "
+     r"defined"),
     (relu("return dy @ x"), r"relu.py, line 12, in backward: ValueError: matmul"),
     (relu("raise RuntimeError('one\\ntwo')"), r"relu.py, line 12, in backward: RuntimeError: one"),
     (relu("return backward(dy)"), r"relu.py, line 12, in backward: RecursionError"),
@@ -400,8 +441,8 @@ def test_a_stub_is_the_readers_turn(desk):
     ("class Relu: pass\n", r"there is no ReLU in relu.py"),
     ("ReLU = 3\n", r"relu.py: .*'int' object is not callable|ReLU"),
     ("class ReLU:\n    pass\n", r"ReLU"),
-    ("from minijepa.modules import Module\nclass ReLU(Module):\n    def forward(self):\n        return 1\n",
-     r"ReLU|forward\(\) takes 1 positional argument"),
+    ("from minijepa.modules import Module\nclass ReLU(Module):\n    def forward(self):\n        "
+     "return 1\n", r"ReLU|forward\(\) takes 1 positional argument"),
     (relu(top="import numpy; numpy.maximum = None"), r"relu.py, line 9, in forward: TypeError"),
 ])
 def test_a_file_that_misbehaves_is_answered_about_that_file(desk, source, words):
@@ -413,7 +454,8 @@ def test_a_file_that_misbehaves_is_answered_about_that_file(desk, source, words)
 @pytest.mark.parametrize("source", [
     relu(top="while True: pass"),
     relu("while True: pass"),
-    relu("import time\nwhile True:\n    try:\n        time.sleep(100)\n    except BaseException:\n        pass"),
+    relu("import time\nwhile True:\n    try:\n        time.sleep(100)\n    except BaseException:\n "
+         "       pass"),
 ])
 def test_a_loop_that_does_not_end_is_ended_and_its_line_told(desk, source, monkeypatch):
     """With 2 s in the place of 20, in the process of the learner too."""
@@ -429,7 +471,8 @@ def test_a_loop_that_does_not_end_is_ended_and_its_line_told(desk, source, monke
     start = time.monotonic()
     status, text = verdict(desk, source)
     assert time.monotonic() - start < 10
-    line = source.split("\n").index(next(one for one in source.split("\n") if "while True" in one)) + 1
+    line = source.split("\n").index(next(one
+                                         for one in source.split("\n") if "while True" in one)) + 1
     assert status == "wrong" and "still running after 2 s, and was ended" in text
     assert text.startswith(tuple(f"relu.py, line {line + more}: " for more in range(6)))
 
@@ -462,7 +505,8 @@ def test_what_a_right_file_prints_or_sets_does_not_matter(desk, capfd, top):
 
 
 def test_a_print_is_shown_where_one_exercise_is_checked(desk, capfd):
-    assert verdict(desk, relu("print('shape', dy.shape)\nreturn dy * (x > 0)"), show_output=True) == ("passed", "")
+    assert verdict(desk, relu("print('shape', dy.shape)\nreturn dy * (x > 0)"),
+                   show_output=True) == ("passed", "")
     assert "shape (5, " in capfd.readouterr().out
 
 
@@ -470,7 +514,8 @@ def test_a_library_of_the_same_name_in_the_folder_is_the_learners(desk):
     """A mistake in a file that is imported is told with that file's name."""
     (desk / "helper.py").write_text("\n\n1 / 0\n")
     status, text = verdict(desk, relu(top="import helper"))
-    assert status == "wrong" and text.startswith("helper.py, line 3") and "ZeroDivisionError" in text
+    assert status == "wrong" and text.startswith(
+        "helper.py, line 3") and "ZeroDivisionError" in text
 
 
 def test_no_bytecode_and_no_other_file_is_left(desk):
@@ -480,7 +525,8 @@ def test_no_bytecode_and_no_other_file_is_left(desk):
 
 
 def test_the_others_still_run_when_one_is_broken(files, capsys):
-    """check as it is used, on the stubs: one that ends its process, one that is solved, and the rest untouched."""
+    """check as it is used, on the stubs: one that ends its process, one that is solved, and the
+    rest untouched."""
     (files / "linear.py").write_text("import os\nos._exit(1)\n")
     (files / "relu.py").write_text(relu())
     (files / "mse.py").unlink()
@@ -494,9 +540,11 @@ def test_the_others_still_run_when_one_is_broken(files, capsys):
     assert list(told) == ORDER
     assert told["relu"] == "passed" and told["linear"] == told["mse"] == "WRONG"
     for name in ORDER:
-        if name not in ("relu", "linear", "mse", "jepa_step"):                # which imports all three
+        if name not in ("relu", "linear", "mse", "jepa_step"):
+            # which imports all three
             assert told[name] == ("not found yet" if name.startswith("bug") else "your turn")
-    assert f"{ORDER[0]}.py, line" in out and f"A hint: python -m minijepa.exercises hint {ORDER[0]}" in out
+    assert f"{ORDER[0]}.py, line" in out
+    assert f"A hint: python -m minijepa.exercises hint {ORDER[0]}" in out
 
 
 def test_the_whole_set_solved(desk, capsys):
@@ -504,14 +552,18 @@ def test_the_whole_set_solved(desk, capsys):
     run(capsys, "start")
     for name in NAMES:
         (desk / "exercises" / f"{name}.py").write_text(RIGHT[name], encoding="utf-8")
-    done = subprocess.run([sys.executable, "-m", "minijepa.exercises", "check"], capture_output=True, text=True)
-    assert done.stdout == "".join(f"{name:<19} passed\n" for name in ORDER) + "\nAll done.\n" and done.stderr == ""
+    done = subprocess.run([sys.executable, "-m", "minijepa.exercises", "check"],
+                          capture_output=True, text=True)
+    assert done.stdout == "".join(f"{name:<19} passed\n"
+                                  for name in ORDER) + "\nAll done.\n" and done.stderr == ""
     assert done.returncode == 0
     out = run(capsys)[1]
     assert out.count("[x]") == len(ORDER) and out.endswith("All done.\n")
 
 
 def test_the_command_ends_with_its_exit_code_and_one_line_for_a_mistake(desk):
-    done = subprocess.run([sys.executable, "-m", "minijepa.exercises", "check"], capture_output=True, text=True)
-    assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("error: the folder exercises ")
+    done = subprocess.run([sys.executable, "-m", "minijepa.exercises", "check"],
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith(
+        "error: the folder exercises ")
     assert done.stderr.count("\n") == 1

@@ -30,7 +30,8 @@ def rotation(seed, dimension):
 
 def rank_from_covariance(latents):
     """exp(entropy) of the shares of the standard deviations along the principal axes."""
-    deviations = np.sqrt(np.linalg.eigvalsh(np.cov(latents.T, bias=True).reshape(2 * [latents.shape[1]])))
+    deviations = np.sqrt(
+        np.linalg.eigvalsh(np.cov(latents.T, bias=True).reshape(2 * [latents.shape[1]])))
     shares = [deviation / sum(deviations) for deviation in deviations]
     return math.exp(-sum(share * math.log(share) for share in shares))
 
@@ -61,7 +62,8 @@ def test_std_ignores_a_shift_and_follows_a_scale(seed, dimension, shift, scale):
 
 
 def test_std_of_known_points():
-    assert std(np.array([[1.0, 5.0], [-1.0, 5.0]])) == 0.5       # 1 in one dimension, 0 in the other
+    # 1 in one dimension, 0 in the other
+    assert std(np.array([[1.0, 5.0], [-1.0, 5.0]])) == 0.5
     assert std(np.array([[2.0, 3.0]])) == 0
 
 
@@ -94,7 +96,8 @@ def test_rank_counts_equal_orthogonal_directions(seed, count, unused):
 @given(seeds, dimensions)
 def test_rank_of_a_line_is_one(seed, dimension):
     rng = np.random.default_rng(seed)
-    line = rng.standard_normal(dimension) + np.outer(rng.standard_normal(9), rng.standard_normal(dimension))
+    line = rng.standard_normal(dimension) + np.outer(rng.standard_normal(9),
+                                                     rng.standard_normal(dimension))
     assert effective_rank(line) == pytest.approx(1, abs=1e-10)
 
 
@@ -138,9 +141,11 @@ def test_rank_of_what_is_not_finite_is_nan(value):
 def test_relative_loss_entry_by_entry(seed, dimension):
     targets = cloud(seed, dimension)
     predictions = cloud(seed + 1, dimension, len(targets))
-    loss = math.fsum((p - t) ** 2 for p, t in zip(predictions.ravel().tolist(), targets.ravel().tolist()))
+    loss = math.fsum((p - t)**2 for p, t in zip(predictions.ravel().tolist(),
+                                                targets.ravel().tolist()))
     variance = sum(deviation**2 for deviation in deviations(targets))
-    assert relative_loss(predictions, targets) == pytest.approx(loss / len(targets) / variance, rel=1e-12)
+    assert relative_loss(predictions, targets) == pytest.approx(loss / len(targets) / variance,
+                                                                rel=1e-12)
 
 
 @some
@@ -180,7 +185,8 @@ def test_cosine_of_every_row_with_every_row(seed, dimension, N, V):
     for i, row in enumerate(a.tolist()):
         for j, other in enumerate(b.tolist()):
             dot = math.fsum(x * y for x, y in zip(row, other))
-            assert similarity[i, j] == pytest.approx(dot / (math.hypot(*row) * math.hypot(*other)), abs=1e-14)
+            assert similarity[i, j] == pytest.approx(dot / (math.hypot(*row) * math.hypot(*other)),
+                                                     abs=1e-14)
 
 
 @some
@@ -196,7 +202,8 @@ def test_cosine_ignores_rotation_and_length_but_not_the_sign(seed, dimension):
 def test_cosine_of_known_rows():
     a = np.array([[3.0, 4.0], [0.0, 0.0]])
     b = np.array([[1.0, 0.0], [0.0, -2.0], [6.0, 8.0], [0.0, 0.0]])
-    np.testing.assert_allclose(cosine_similarity(a, b), [[0.6, -0.8, 1, 0], [0, 0, 0, 0]], rtol=0, atol=1e-15)
+    np.testing.assert_allclose(cosine_similarity(a, b), [[0.6, -0.8, 1, 0], [0, 0, 0, 0]], rtol=0,
+                               atol=1e-15)
 
 
 # ---- retrieve
@@ -210,7 +217,8 @@ def test_retrieve_sorts_by_the_angle(seed, dimension, count):
     for row, ids in zip(a, found):
         cosines = [row @ other / math.hypot(*row) / math.hypot(*other) for other in b]
         wanted = sorted(cosines, reverse=True)[:count]
-        assert [cosines[i] for i in ids] == pytest.approx(wanted, abs=1e-12) and len(set(ids)) == count
+        assert [cosines[i]
+                for i in ids] == pytest.approx(wanted, abs=1e-12) and len(set(ids)) == count
 
 
 def test_retrieve_gives_one_unless_told_otherwise_and_the_first_of_equals():
@@ -221,7 +229,8 @@ def test_retrieve_gives_one_unless_told_otherwise_and_the_first_of_equals():
 # ---- linear_probe
 
 def least_squares(x, y, ridge):
-    """The same by another way: rows √(N·ridge) that ask for weights of 0, given to lstsq with the data."""
+    """The same by another way: rows √(N·ridge) that ask for weights of 0, given to lstsq with the
+    data."""
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     N, D = x.shape
     rows = np.concatenate([x - x_mean, math.sqrt(N * ridge) * np.eye(D)])
@@ -277,10 +286,11 @@ def test_principal_components_are_the_eigenvectors_of_the_covariance(seed, dimen
     values, vectors = np.linalg.eigh(np.cov(x.T, bias=True))
     projected = project(x)
     assert projected.shape == (len(x), count)
-    np.testing.assert_allclose(np.atleast_2d(np.cov(projected.T, bias=True)), np.diag(values[::-1][:count]),
-                               rtol=0, atol=1e-10 * values[-1])
+    np.testing.assert_allclose(np.atleast_2d(np.cov(projected.T, bias=True)),
+                               np.diag(values[::-1][:count]), rtol=0, atol=1e-10 * values[-1])
     first = (other - x.mean(axis=0)) @ vectors[:, -1]              # but for its sign
-    np.testing.assert_allclose(np.abs(project(other)[:, 0]), np.abs(first), rtol=0, atol=1e-6 * np.abs(first).max())
+    np.testing.assert_allclose(np.abs(project(other)[:, 0]), np.abs(first), rtol=0,
+                               atol=1e-6 * np.abs(first).max())
 
 
 def test_no_projection_to_as_many_dimensions_keeps_more():
@@ -288,7 +298,9 @@ def test_no_projection_to_as_many_dimensions_keeps_more():
     kept = principal_components(x, 2)(x).var(axis=0).sum()
     for seed in range(50):
         assert (x @ rotation(seed, 6)[:, :2]).var(axis=0).sum() <= kept
-    np.testing.assert_allclose(principal_components(x, 6)(x).var(axis=0).sum(), x.var(axis=0).sum(), rtol=1e-12)
+    np.testing.assert_allclose(
+        principal_components(x, 6)(x).var(axis=0).sum(),
+        x.var(axis=0).sum(), rtol=1e-12)
 
 
 # ---- r_squared, rmse
@@ -329,8 +341,10 @@ def test_a_line_has_a_healthy_std():
 
 def test_a_loss_goes_to_zero_when_the_latents_shrink_and_the_relative_loss_does_not():
     rng = np.random.default_rng(0)
-    targets, bad = rng.standard_normal((2, 100, 8))                            # no prediction at all
-    losses, relative = zip(*((mse(size * bad, size * targets)[0], relative_loss(size * bad, size * targets))
+    # no prediction at all
+    targets, bad = rng.standard_normal((2, 100, 8))
+    losses, relative = zip(*((mse(size * bad, size * targets)[0],
+                              relative_loss(size * bad, size * targets))
                              for size in (1, 1e-2, 1e-4)))
     assert losses[0] > 1 and losses[1] < 1e-3 and losses[2] < 1e-7
     assert relative == pytest.approx([relative[0]] * 3, rel=1e-9) and relative[0] > 1
@@ -351,8 +365,12 @@ def test_a_probe_does_as_well_on_the_raw_input():
     rng = np.random.default_rng(0)
     x, x_test = rng.standard_normal((2, 400, 6)) * [5, 4, 3, 2, 1, 0.1]
     wanted = lambda x: x @ [1.0, -1.0, 0.5, 0, 0, 0]
-    encoder = rng.standard_normal((6, 6))                                      # random: it has learned nothing
-    features = {"encoder": lambda x: np.tanh(0.02 * x @ encoder), "raw": lambda x: x, "pca": principal_components(x, 4)}
+    # random: it has learned nothing
+    encoder = rng.standard_normal((6, 6))
+    features = {
+        "encoder": lambda x: np.tanh(0.02 * x @ encoder), "raw": lambda x: x,
+        "pca": principal_components(x, 4)
+    }
     scores = {name: r_squared(wanted(x_test), linear_probe(f(x), wanted(x), 1e-9)(f(x_test)))
               for name, f in features.items()}
     assert min(scores.values()) > 0.98 and scores["raw"] >= scores["encoder"]
@@ -368,7 +386,8 @@ def test_retrieval_may_be_right_on_collapsed_latents():
 
 def test_r_squared_hides_a_narrow_column_behind_a_wide_one():
     y = np.random.default_rng(0).standard_normal((100, 2)) * [100, 1]
-    predicted = y * [1, -1]                                                    # of the second, the opposite
+    # of the second, the opposite
+    predicted = y * [1, -1]
     assert r_squared(y, predicted) > 0.999 and r_squared(y[:, 1:], predicted[:, 1:]) < -2
 
 
@@ -393,7 +412,8 @@ every_gauge = pytest.mark.parametrize("gauge", GAUGES)
 @given(seed=seeds, dimension=st.integers(2, 8))
 def test_float32_latents_are_measured_as_exactly_as_float64(gauge, seed, dimension):
     nearly_collapsed = (100 + 1e-4 * cloud(seed, dimension)).astype(np.float32)
-    others = (nearly_collapsed + 1e-4 * cloud(seed + 1, dimension, len(nearly_collapsed))).astype(np.float32)
+    others = (nearly_collapsed + 1e-4 * cloud(seed + 1, dimension, len(nearly_collapsed))).astype(
+        np.float32)
     measured = GAUGES[gauge](nearly_collapsed, others)
     exact = GAUGES[gauge](nearly_collapsed.astype(np.float64), others.astype(np.float64))
     np.testing.assert_allclose(measured, exact, rtol=1e-12, atol=0)

@@ -77,7 +77,9 @@ def test_right_gradients_pass(seed):
 
 def test_gradients_are_listed_inputs_first_then_parameters_by_name():
     rng = np.random.default_rng(0)
-    names = [g.name for g in check(Linear(3, 4, rng, np.float64), rng.standard_normal((2, 3)), rng=rng)]
+    names = [
+        g.name for g in check(Linear(3, 4, rng, np.float64), rng.standard_normal((2, 3)), rng=rng)
+    ]
     assert names == ["input 0", "weight", "bias"]
     names = [g.name for g in check(mse, np.zeros(2), np.ones(2), rng=rng)]
     assert names == ["input 0", "input 1"]
@@ -95,7 +97,8 @@ def test_a_wrong_gradient_fails_and_no_other(mistake, place, name):
 
 def test_a_transposed_gradient_fails():
     rng = np.random.default_rng(0)
-    gradients = check(Altered(rng, (3, 3), weight=np.transpose), rng.standard_normal((2, 3)), rng=rng)
+    gradients = check(Altered(rng, (3, 3), weight=np.transpose), rng.standard_normal((2, 3)),
+                      rng=rng)
     assert [g.name for g in gradients if not g.passed] == ["weight"]
 
 
@@ -153,7 +156,8 @@ def test_what_was_measured_stays_when_the_layer_is_checked_again():
 def test_the_gradients_are_those_of_the_layer():
     """What is reported is the array itself, not just a verdict about it."""
     x = np.array([[1.0, -2.0, 3.0]])
-    gradient, = check(lambda x: (np.sum(x**2), lambda dy: 2 * x * dy), x, rng=np.random.default_rng(0))
+    gradient, = check(lambda x: (np.sum(x**2), lambda dy: 2 * x * dy), x,
+                      rng=np.random.default_rng(0))
     dy = np.random.default_rng(0).standard_normal()
     np.testing.assert_allclose(gradient.analytic, 2 * x * dy, rtol=1e-15)
     np.testing.assert_allclose(gradient.numeric, 2 * x * dy, rtol=1e-8)
@@ -226,14 +230,17 @@ def test_epsilon_is_a_hundred_thousandth_unless_chosen(x, chosen, epsilon):
 
 
 def test_a_strong_curvature_is_taken_out_and_excuses_nothing():
-    """Of sin(1000 x) the central difference is off by 1e-4/6 of the slope, 170 times the tolerance."""
-    steep = lambda factor: lambda x: (np.sin(1000 * x), lambda dy: factor * 1000 * np.cos(1000 * x) * dy)
+    """Of sin(1000 x) the central difference is off by 1e-4/6 of the slope, 170 times the tolerance.
+    """
+    steep = lambda factor: lambda x: (np.sin(1000 * x), lambda dy: factor * 1000 * np.cos(1000 * x)
+                                      * dy)
     x = np.random.default_rng(0).uniform(-1, 1, (2, 3))
     right, = check(steep(1), x, rng=np.random.default_rng(0))
     assert right.passed and not right.kinks
     for factor in 2, 1 - 1e-6, 1 + 1e-4 / 6:
         wrong, = check(steep(factor), x, rng=np.random.default_rng(0))
-        assert wrong.error == pytest.approx(abs(1 - factor) / max(1, factor), rel=0.1) and not wrong.passed
+        assert wrong.error == pytest.approx(abs(1 - factor) / max(1, factor),
+                                            rel=0.1) and not wrong.passed
 
 
 # A small gradient beside a large output
@@ -249,13 +256,16 @@ def test_a_small_gradient_that_drowns_in_rounding_passes(slope):
                     rng=np.random.default_rng(seed))[0] for seed in range(50)]
     assert all(g.passed and not g.kinks for g in passed)
     drowned = [np.abs(g.analytic - g.numeric).max() / np.abs(g.analytic).max() for g in passed]
-    assert max(drowned) > 1e-7                         # for some of them the tolerance alone is too little
+    # for some of them the tolerance alone is too little
+    assert max(drowned) > 1e-7
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e-5, 1e-6])
-@pytest.mark.parametrize("mistake", sorted(set(MISTAKES) - {"a millionth too much", "one entry off"}))
+@pytest.mark.parametrize("mistake",
+                         sorted(set(MISTAKES) - {"a millionth too much", "one entry off"}))
 def test_a_small_wrong_gradient_fails_all_the_same(size, mistake):
-    """The floor is 4·2⁻⁵³·Σ|y·dy| / ε, some 1e-10 here: of a gradient of 1e-6 that is a ten-thousandth."""
+    """The floor is 4·2⁻⁵³·Σ|y·dy| / ε, some 1e-10 here: of a gradient of 1e-6 that is a ten-
+    thousandth."""
     for seed in range(20):
         rng = np.random.default_rng(seed)
         x = rng.standard_normal((2, 3))
@@ -266,7 +276,8 @@ def test_a_small_wrong_gradient_fails_all_the_same(size, mistake):
 @pytest.mark.parametrize("term", [lambda x: 0 * x, lambda x: 1e-5 * x**2, lambda x: -2e-5 * x])
 def test_a_missing_term_of_a_hundred_thousandth_fails_beside_an_output_of_one(term):
     def forward(x):
-        return 1 + 1e-5 * x + 1e-5 * x**3, lambda dy: dy * (1e-5 + term(x))    # where 3e-5·x² is due
+        # where 3e-5·x² is due
+        return 1 + 1e-5 * x + 1e-5 * x**3, lambda dy: dy * (1e-5 + term(x))
 
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -279,7 +290,8 @@ def test_the_floor_is_four_roundings_of_the_terms_over_epsilon():
     for epsilon in 1e-5, 1e-3:
         dy = np.random.default_rng(1).standard_normal((2, 3))
         gradient, = check(offset(1.0), x, rng=np.random.default_rng(1), epsilon=epsilon)
-        assert gradient.floor == pytest.approx(4 * 2.0**-53 * np.sum(np.abs((1 + x) * dy)) / epsilon, rel=1e-12)
+        assert gradient.floor == pytest.approx(
+            4 * 2.0**-53 * np.sum(np.abs((1 + x) * dy)) / epsilon, rel=1e-12)
 
 
 def test_a_method_is_checked_with_the_parameters_of_its_module():
@@ -430,7 +442,8 @@ def test_backward_must_return_one_gradient_for_each_input(backward, error, words
 
 def test_a_loss_must_return_both_gradients():
     with pytest.raises(ValueError, match="backward: wanted 2 gradients, was given 1"):
-        check(lambda a, b: (a + b, lambda dy: dy), np.ones(3), np.ones(3), rng=np.random.default_rng(0))
+        check(lambda a, b: (a + b, lambda dy: dy), np.ones(3), np.ones(3),
+              rng=np.random.default_rng(0))
 
 
 def test_the_gradient_of_a_parameter_must_have_its_shape():
@@ -446,7 +459,8 @@ def test_the_gradient_of_a_parameter_must_have_its_shape():
 
 def test_the_check_wants_float64():
     rounded = lambda x: (x.astype(np.float64), lambda dy: dy)
-    with pytest.raises(TypeError, match="the check of input 0: wanted dtype float64, was given float32"):
+    with pytest.raises(TypeError, match="the check of input 0: wanted dtype float64, was given "
+                                        "float32"):
         check(rounded, np.ones(3, np.float32), rng=np.random.default_rng(0))
 
 
@@ -456,7 +470,8 @@ def step(treatment):
     rng = np.random.default_rng(0)
     model = ToyJEPA(5, rng, 2, 3, 4, np.float64, treatment)
     model.predictor.steps = 3
-    return model, (np.array([[0, 1], [2, 3]]), np.ones((2, 2), bool)), np.array([[1, 4], [4, 2], [0, 0]])
+    return model, (np.array([[0, 1], [2, 3]]), np.ones((2, 2), bool)), np.array([[1, 4], [4, 2],
+                                                                                 [0, 0]])
 
 
 @pytest.mark.parametrize("treatment", TREATMENTS)
@@ -479,10 +494,12 @@ def test_the_targets_are_held_for_the_check_alone():
 
 @pytest.mark.parametrize("treatment", TREATMENTS)
 def test_a_step_that_treats_the_target_in_another_way_fails(treatment):
-    """The gradients of `joint` are wrong where the gradient should stop, and the other way round."""
+    """The gradients of `joint` are wrong where the gradient should stop, and the other way round.
+    """
     class Mistaken(ToyJEPA):
         def forward(self, x, y, z=None):
-            declared, self.treatment = self.treatment, "stopgrad" if treatment == "joint" else "joint"
+            declared = self.treatment
+            self.treatment = "stopgrad" if treatment == "joint" else "joint"
             loss, undo = super().forward(x, y, z)
             wrong, self.treatment = self.treatment, declared
 
@@ -494,7 +511,8 @@ def test_a_step_that_treats_the_target_in_another_way_fails(treatment):
             return loss, backward
 
     model, x, y = step(treatment)
-    model.__class__, model.regularize_target = Mistaken, True      # there is something to go wrong in
+    # there is something to go wrong in
+    model.__class__, model.regularize_target = Mistaken, True
     failed = {g.name for g in check_step(model, x, y, rng=np.random.default_rng(1)) if not g.passed}
     assert failed == {name for name in model.named_parameters()
                       if name.startswith(("embedding.", "target_encoder."))}
@@ -519,7 +537,8 @@ def test_the_sizes_of_a_step_are_different_primes(monkeypatch):
         assert ids.shape == mask.shape and len(ids) == y.shape[1]
         sizes = [*ids.shape, *model.embedding.weight.value.shape,
                  *model.predictor.net.layers[0].weight.value.shape]
-        assert len(set(sizes)) == 6 and all(n > 1 and all(n % d for d in range(2, n)) for n in sizes)
+        assert len(set(sizes)) == 6 and all(n > 1 and all(n % d for d in range(2, n))
+                                            for n in sizes)
 
 
 def test_every_word_and_every_length_of_sentence_is_checked(monkeypatch):
@@ -548,7 +567,8 @@ def rows(text):
     """(what, gradient of, error, line) of each row between the header and the closing line."""
     header, *lines, _ = text.splitlines()
     name, shape = header.index("gradient of"), header.index("shape")
-    return [(line[:name].strip(), line[name:shape].strip(), re.search(r"\d\.\de[+-]\d\d", line).group(), line)
+    return [(line[:name].strip(), line[name:shape].strip(), re.search(r"\d\.\de[+-]\d\d",
+                                                                      line).group(), line)
             for line in lines]
 
 

@@ -5,7 +5,8 @@ import ast
 import pytest
 from documents import ROOT
 
-# A file imports only from those above it. Between worlds: films, corpus and the like, before theirs.
+# A file imports only from those above it. Between worlds: films, corpus and the like, before
+# theirs.
 ROOMS = ["modules", "layers", "losses", "optimizers", "predictors", "jepa", "options", "checkpoint",
          "gradcheck", "gauges", "worlds.base", "worlds.*", "worlds", "planning", "train", "figures",
          "cli", "ask", "plan", "collapse", "dial", "exercises", "exercises.*", "__main__"]

@@ -97,7 +97,9 @@ def test_the_words_in_the_padding_do_not_matter(seed, dtype, shape):
     rng = np.random.default_rng(seed)
     model, ((ids, mask), _) = toy(rng, dtype=dtype), batch(rng, *shape)
     others = np.where(mask, ids, rng.integers(0, V, ids.shape))
-    assert np.array_equal(model.encode_context((ids, mask))[0], model.encode_context((others, mask))[0])
+    assert np.array_equal(
+        model.encode_context((ids, mask))[0],
+        model.encode_context((others, mask))[0])
 
 
 @given(seeds, dtypes, sizes, st.integers(1, 4))
@@ -105,7 +107,8 @@ def test_the_words_in_the_padding_do_not_matter(seed, dtype, shape):
 def test_more_padding_does_not_matter(seed, dtype, shape, extra):
     rng = np.random.default_rng(seed)
     model, ((ids, mask), _) = toy(rng, dtype=dtype), batch(rng, *shape)
-    longer = (np.pad(ids, ((0, 0), (0, extra)), constant_values=V - 1), np.pad(mask, ((0, 0), (0, extra))))
+    longer = (np.pad(ids, ((0, 0), (0, extra)), constant_values=V - 1),
+              np.pad(mask, ((0, 0), (0, extra))))
     agree(model.encode_context(longer)[0], model.encode_context((ids, mask))[0], dtype)
 
 
@@ -279,7 +282,8 @@ def told(rng, treatment, ids=False, **options):
     """Vectors, and a predictor that is told one of three things for each: predictions (3, B, L)."""
     tell = Embedding(3, H, rng, np.float64) if ids else Sequential()
     predictor = Each(Told(Linear(L + H, L, rng, np.float64), tell))
-    model = JEPA(Linear(E, L, rng, np.float64), Linear(E, L, rng, np.float64), predictor, treatment, **options)
+    model = JEPA(Linear(E, L, rng, np.float64), Linear(E, L, rng, np.float64), predictor, treatment,
+                 **options)
     model.target_encoder.value += rng.normal(0, 0.3, model.target_encoder.value.shape)
     x, y = rng.standard_normal((4, E)), rng.standard_normal((3, 4, E))
     return model, x, y, rng.integers(0, 3, (3, 4)) if ids else rng.standard_normal((3, 4, H))
@@ -310,7 +314,9 @@ def test_the_gradient_of_a_step_that_is_told_z_under_any_energy(treatment, ids, 
     assert model.target_encoder.grad.any() == (treatment == "joint")
 
     def energy():
-        return distance(model.predict(x, z)[0], model.encode_target(y)[0] if fixed is None else fixed)[0]
+        return distance(
+            model.predict(x, z)[0],
+            model.encode_target(y)[0] if fixed is None else fixed)[0]
 
     for index in range(model.value.size):
         kept = model.value[index]
@@ -319,7 +325,8 @@ def test_the_gradient_of_a_step_that_is_told_z_under_any_energy(treatment, ids, 
         model.value[index] = kept - 1e-5
         behind = energy()
         model.value[index] = kept
-        assert model.grad[index] == pytest.approx(-2 * (ahead - behind) / 2e-5, rel=1e-6, abs=1e-9), index
+        assert model.grad[index] == pytest.approx(-2 * (ahead - behind) / 2e-5, rel=1e-6,
+                                                  abs=1e-9), index
 
 
 def test_predict_gives_the_gradient_of_what_it_is_told():
@@ -346,7 +353,9 @@ def test_the_distance_is_given_the_predictions_and_their_targets_in_this_order()
     model, x, y, z = told(rng, "joint", distance=distance)
     model.forward(x, y, z)
     (predictions, s_y), = given
-    assert np.array_equal(predictions, model.predict(x, z)[0]) and np.array_equal(s_y, model.encode_target(y)[0])
+    assert np.array_equal(predictions,
+                          model.predict(x, z)[0]) and np.array_equal(s_y,
+                                                                     model.encode_target(y)[0])
 
 
 # Without a predictor
@@ -373,10 +382,11 @@ def test_without_a_predictor_the_context_latent_is_the_prediction(K):
 
 
 def test_the_predictor_is_there_unless_told_otherwise():
-    with_it, without = (ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment="joint", with_predictor=given)
-                        for given in (True, False))
+    with_it, without = (ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment="joint",
+                                with_predictor=given) for given in (True, False))
     default = ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment="joint")
-    assert values(default).keys() == values(with_it).keys() and len(values(with_it)) == len(values(without)) + 4
+    assert values(default).keys() == values(with_it).keys() and len(
+        values(with_it)) == len(values(without)) + 4
     assert np.array_equal(default.value, with_it.value)
 
 
@@ -388,13 +398,17 @@ def test_another_perceptron_may_make_the_encoders_and_the_predictor():
         return Linear(inputs, outputs, rng, dtype)
 
     rng = np.random.default_rng(0)
-    model, (x, y) = ToyJEPA(V, rng, E, H, L, np.float64, "joint", perceptron=straight), batch(rng, 1, 4, 3)
+    model = ToyJEPA(V, rng, E, H, L, np.float64, "joint", perceptron=straight)
+    x, y = batch(rng, 1, 4, 3)
     assert sorted(asked) == [(L, H, L, np.float64), (E, H, L, np.float64), (E, H, L, np.float64)]
     assert list(model.named_parameters()) == ["embedding.weight"] + [
-        f"{part}.{name}" for part in ("context_encoder", "target_encoder", "predictor") for name in ("weight", "bias")]
+        f"{part}.{name}" for part in ("context_encoder", "target_encoder", "predictor")
+        for name in ("weight", "bias")
+    ]
     p = values(model)
-    latents = p["predictor.weight"] @ (p["context_encoder.weight"] @ p["embedding.weight"][x[0][0, x[1][0]]].mean(axis=0)
-                                       + p["context_encoder.bias"]) + p["predictor.bias"]
+    latents = p["predictor.weight"] @ (
+        p["context_encoder.weight"] @ p["embedding.weight"][x[0][0, x[1][0]]].mean(axis=0) +
+        p["context_encoder.bias"]) + p["predictor.bias"]
     agree(model.predict(x)[0][0, 0], latents, np.float64)
 
 
@@ -432,8 +446,8 @@ def test_the_regularizer_is_given_s_x_always_and_s_y_only_where_gradient_flows(t
     p = values(model)
     wanted = [context_latents(p, x)] + [target_latents(p, y)] * (treatment == "joint")
     assert len(recorder.given) == len(wanted)
-    for given, latents in zip(recorder.given, wanted):
-        agree(given, latents, np.float64)
+    for asked, latents in zip(recorder.given, wanted):
+        agree(asked, latents, np.float64)
     agree(loss, plain + sum(np.sum(w * s) for w, s in zip(recorder.weights, wanted)), np.float64)
     model.grad[:] = 0
     backward(-2)
@@ -452,7 +466,8 @@ def test_a_regularizer_leaves_a_stopped_target_branch_without_gradient(treatment
     model, (x, y) = toy(rng, treatment, steps=2), batch(rng, 2, 4, 3)
     model.regularizer = VICReg(1, 1)
     model.forward(x, y)[1]()
-    assert model.target_encoder.grad.any() == (treatment == "joint") and model.context_encoder.grad.any()
+    assert model.target_encoder.grad.any() == (treatment
+                                               == "joint") and model.context_encoder.grad.any()
 
 
 @each_treatment
@@ -480,7 +495,8 @@ def test_the_gradient_of_a_regularized_step_is_the_slope_of_the_loss(treatment):
     for name, parameter in model.named_parameters().items():
         for seed in range(3):
             direction = np.random.default_rng(seed).standard_normal(parameter.grad.shape)
-            ahead, behind = (loss({**p, name: p[name] + shift * direction}) for shift in (1e-6, -1e-6))
+            ahead, behind = (loss({**p, name: p[name] + shift * direction})
+                             for shift in (1e-6, -1e-6))
             slope = np.sum(parameter.grad * direction)
             assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-6, abs=1e-8), name
 
@@ -495,7 +511,8 @@ def test_one_encoder_for_both_branches_is_regularized_through_both():
     branches = apart.context_encoder.grad + apart.target_encoder.grad
     assert apart.context_encoder.grad.any() and apart.target_encoder.grad.any()
 
-    same = JEPA(apart.context_encoder, apart.context_encoder, apart.predictor, "joint", regularizer=VICReg(1, 0.5))
+    same = JEPA(apart.context_encoder, apart.context_encoder, apart.predictor, "joint",
+                regularizer=VICReg(1, 0.5))
     again, backward = same.forward(x, y)
     backward()
     agree(same.context_encoder.grad, branches, np.float64)
@@ -511,7 +528,8 @@ def test_a_regularized_target_encoder_is_taught_by_the_regularizer_alone(regular
     backward(3)
     energy = mse(model.predict(x)[0], model.encode_target(y)[0])[0]
     s_y, target_backward = model.encode_target(y)
-    assert loss == pytest.approx(energy + regularizer(model.encode_context(x)[0])[0] + regularizer(s_y)[0])
+    assert loss == pytest.approx(energy + regularizer(model.encode_context(x)[0])[0] +
+                                 regularizer(s_y)[0])
     found = model.target_encoder.grad.copy()
     model.target_encoder.grad[:] = 0
     target_backward(3 * regularizer(s_y)[1]())
@@ -520,8 +538,9 @@ def test_a_regularized_target_encoder_is_taught_by_the_regularizer_alone(regular
 
 
 def test_the_target_is_regularized_where_it_is_asked_for_or_joint():
-    for treatment, asked, wanted in [("ema", False, False), ("stopgrad", False, False), ("joint", False, True),
-                                     ("stopgrad", True, True), ("joint", True, True)]:
+    for treatment, asked, wanted in [("ema", False, False), ("stopgrad", False, False),
+                                     ("joint", False, True), ("stopgrad", True, True),
+                                     ("joint", True, True)]:
         model = vector_jepa(np.random.default_rng(0), treatment, regularize_target=asked)
         assert bool(model.regularize_target) == wanted
 
@@ -554,8 +573,10 @@ def test_only_ema_starts_the_target_as_a_copy(treatment):
 
 
 def test_the_copy_leaves_the_online_encoder_as_it_was_drawn():
-    online = [ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment=treatment).context_encoder.value
-              for treatment in TREATMENTS]
+    online = [
+        ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment=treatment).context_encoder.value
+        for treatment in TREATMENTS
+    ]
     assert np.array_equal(online[0], online[1]) and np.array_equal(online[0], online[2])
 
 
@@ -623,7 +644,8 @@ def test_the_dtype_is_kept_through_a_step(treatment, dtype):
 
 
 def test_both_dtypes_have_the_same_gradient():
-    single, double = (step_gradients("joint", 0, dtype=dtype)[0] for dtype in (np.float32, np.float64))
+    single, double = (step_gradients("joint", 0, dtype=dtype)[0]
+                      for dtype in (np.float32, np.float64))
     np.testing.assert_allclose(single.grad, double.grad, rtol=0, atol=1e-5)
 
 

@@ -33,7 +33,8 @@ def normal(rng, shape, dtype):
 def agree(actual, expected, dtype):
     """The same shape, exactly this dtype, and equal up to the rounding of that dtype."""
     expected = np.asarray(expected)
-    tolerance = {np.float32: 5e-6, np.float64: 1e-13}[dtype] * max(1, np.abs(expected).max(initial=0))
+    tolerance = {np.float32: 5e-6, np.float64: 1e-13}[dtype] * max(1,
+                                                                   np.abs(expected).max(initial=0))
     assert actual.dtype == dtype
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
@@ -43,7 +44,8 @@ def f64(*arrays):
     return [array.astype(np.float64) for array in arrays]
 
 
-# What holds for every layer, and needs no list of them: those that gradcheck checks, with its inputs
+# What holds for every layer, and needs no list of them: those that gradcheck checks, with its
+# inputs
 
 def checked_layers(seed):
     """{what: (layer, inputs)} of every Module in the standard checks, in float64."""
@@ -91,13 +93,19 @@ def test_every_layer_and_every_loss_is_among_the_standard_checks():
         checked.add(type(part))
         parts += part.children().values()
         parts += [below for below in vars(part).values() if isinstance(below, Module)]
-    wanted = {part for room in (layers, predictors) for part in vars(room).values()
-              if inspect.isclass(part) and issubclass(part, Module) and part.__module__ == room.__name__
-              and "forward" in vars(part)}
+    wanted = {
+        part
+        for room in (layers, predictors)
+        for part in vars(room).values() if inspect.isclass(part) and issubclass(part, Module)
+        and part.__module__ == room.__name__ and "forward" in vars(part)
+    }
     assert wanted <= checked
     names = {name for name, part in vars(losses).items()
              if inspect.isfunction(part) and part.__module__ == losses.__name__}
-    assert names - {"no_regularizer"} <= {what for what, _ in gradcheck.standard_checks(np.random.default_rng(0))}
+    assert names - {"no_regularizer"} <= {
+        what
+        for what, _ in gradcheck.standard_checks(np.random.default_rng(0))
+    }
 
 
 @every_layer
@@ -107,7 +115,8 @@ def test_the_dtype_is_kept(what, dtype):
     y, backward = layer.forward(*inputs)
     dxs = undo(backward, normal(np.random.default_rng(0), y.shape, dtype))
     assert len(dxs) == sum(x.dtype.kind == "f" for x in inputs)
-    assert {array.dtype for array in [y, *dxs, *values(layer), *gradients(layer)]} == {np.dtype(dtype)}
+    assert {array.dtype
+            for array in [y, *dxs, *values(layer), *gradients(layer)]} == {np.dtype(dtype)}
 
 
 @every_layer

@@ -1,4 +1,5 @@
-"""The losses and the regularisers against the same formulas in another form, and finite differences."""
+"""The losses and the regularisers against the same formulas in another form, and finite
+differences."""
 
 import cmath
 import math
@@ -114,7 +115,9 @@ def directions_for(seed, L, M):
 
 
 def hinge_formula(z, floor=1.0, epsilon=1e-4):
-    return sum(max(0.0, floor - math.sqrt(np.var(z[:, j], ddof=1) + epsilon)) for j in range(z.shape[1])) / z.shape[1]
+    return sum(
+        max(0.0, floor - math.sqrt(np.var(z[:, j], ddof=1) + epsilon))
+        for j in range(z.shape[1])) / z.shape[1]
 
 
 def covariance_formula(z):
@@ -133,11 +136,13 @@ def trapezoids(u, knots, reach):
     """N ∫ distance dt over [−reach, reach], by 2·(knots − 1) trapezoids."""
     t = [reach * k / (knots - 1) for k in range(-(knots - 1), knots)]
     heights = [distance(u, each) for each in t]
-    return len(u) * sum((one + other) / 2 * reach / (knots - 1) for one, other in zip(heights, heights[1:]))
+    return len(u) * sum((one + other) / 2 * reach / (knots - 1)
+                        for one, other in zip(heights, heights[1:]))
 
 
 def epps_pulley(u, reach=3.0):
-    """N ∫ distance dt over [−reach, reach] by Gauss-Legendre quadrature of 80 points: exact but for rounding."""
+    """N ∫ distance dt over [−reach, reach] by Gauss-Legendre quadrature of 80 points: exact but for
+    rounding."""
     t, weight = np.polynomial.legendre.leggauss(80)
     return len(u) * sum(w * reach * distance(u, each * reach) for each, w in zip(t, weight))
 
@@ -165,12 +170,16 @@ def test_the_hinge_of_known_latents():
     assert variance_hinge(z, floor=5, epsilon=0)[0] == (2 + 5) / 2
     assert variance_hinge(z, floor=5, epsilon=16)[0] == (0 + 1) / 2            # √25 and √16
     loss, backward = variance_hinge(z, floor=1, epsilon=0.25)
-    assert loss == 0.25 and not backward().any()            # one wide enough, the other all one point
+    # one wide enough, the other all one point
+    assert loss == 0.25 and not backward().any()
 
 
 @pytest.mark.parametrize("floor, below", [(1.0, [0]), (2.0, [0, 1]), (4.0, [0, 1, 2]), (0.3, [])])
 def test_only_dimensions_below_the_floor_are_pushed_apart(floor, below):
-    """Of two latents ± a the deviation is √2·a; here 0.5, 1.5 and 3. Its slope by a, over both: −1/3 · √2."""
+    """Of two latents ± a the deviation is √2·a; here 0.5, 1.5 and 3.
+
+    Its slope by a, over both: −1/3 · √2.
+    """
     z = np.array([[1.0], [-1.0]]) * [0.5, 1.5, 3.0] / math.sqrt(2)
     slope = variance_hinge(z, floor, epsilon=0)[1](1)
     wanted = np.zeros((2, 3))
@@ -189,7 +198,8 @@ def test_the_covariance_penalty_is_the_squares_off_the_diagonal(shape, dtype):
 
 
 def test_the_covariance_penalty_of_known_latents():
-    z = np.array([[1.0, 2.0, 7.0], [-1.0, -2.0, 7.0]])      # C_12 = 4, nothing else off the diagonal
+    # C_12 = 4, nothing else off the diagonal
+    z = np.array([[1.0, 2.0, 7.0], [-1.0, -2.0, 7.0]])
     assert covariance_penalty(z)[0] == 2 * 4**2 / 3
     assert covariance_penalty(z[:, :1])[0] == 0             # one dimension has no other
 
@@ -211,11 +221,13 @@ def test_sigreg_with_many_knots_is_the_integral_and_with_its_own_nearly(seed):
     z, directions = cloud(seed, 6, 4), directions_for(seed, 4, 2)
     exact = np.mean([epps_pulley(column) for column in (z @ directions).T])
     assert sigreg(z, directions, knots=4097)[0] == pytest.approx(exact, rel=1e-6)
-    assert sigreg(z, directions)[0] == sigreg(z, directions, 17, 3.0)[0] == pytest.approx(exact, rel=4e-3)
+    assert sigreg(z, directions)[0] == sigreg(z, directions, 17, 3.0)[0] == pytest.approx(
+        exact, rel=4e-3)
 
 
 def test_sigreg_of_latents_that_are_all_zero():
-    """Then the mean e^(itu) is 1, and N·∫ (1 − e^(−t²/2))² e^(−t²/2) dt = N·√2π·(1 − 2/√2 + 1/√3), but for the tails."""
+    """Then the mean e^(itu) is 1, and N·∫ (1 − e^(−t²/2))² e^(−t²/2) dt = N·√2π·(1 − 2/√2 + 1/√3),
+    but for the tails."""
     zeros = np.zeros((7, 3))
     whole = 7 * math.sqrt(2 * math.pi) * (1 - 2 / math.sqrt(2) + 1 / math.sqrt(3))
     assert sigreg(zeros, directions_for(0, 3, 5), 2001, 12.0)[0] == pytest.approx(whole, rel=1e-12)
@@ -228,7 +240,8 @@ REGULARIZERS = {
     "variance_hinge, another floor": lambda z: variance_hinge(z, 2.0, 0.3),
     "covariance_penalty": covariance_penalty,
     "sigreg": lambda z: sigreg(z, directions_for(3, z.shape[1], 4).astype(z.dtype)),
-    "sigreg, other knots": lambda z: sigreg(z, directions_for(3, z.shape[1], 1).astype(z.dtype), 6, 2.0),
+    "sigreg, other knots":
+        lambda z: sigreg(z, directions_for(3, z.shape[1], 1).astype(z.dtype), 6, 2.0),
     "VICReg": VICReg(0.7, 0.3),
     "SIGReg": lambda z: SIGReg(np.random.default_rng(5), 0.3, 4)(z),
 }
@@ -281,7 +294,8 @@ def test_leading_dimensions_make_more_latents(name, shape):
 def test_vicreg_is_its_two_terms_with_their_weights(variance, covariance):
     z = cloud(1, 8, 4)
     loss, backward = VICReg(variance, covariance)(z)
-    assert loss == pytest.approx(variance * hinge_formula(z) + covariance * covariance_formula(z), rel=1e-12)
+    assert loss == pytest.approx(variance * hinge_formula(z) + covariance * covariance_formula(z),
+                                 rel=1e-12)
     expected = 3 * (variance * variance_hinge(z)[1]() + covariance * covariance_penalty(z)[1]())
     np.testing.assert_allclose(backward(3), expected, rtol=1e-12, atol=1e-15)
 
@@ -294,26 +308,32 @@ def test_vicreg_lets_a_single_latent_be():
 
 def test_sigreg_draws_directions_of_length_one_anew_at_each_call(monkeypatch):
     seen = []
-    monkeypatch.setattr(losses, "sigreg", lambda z, directions: seen.append(directions) or sigreg(z, directions))
+    monkeypatch.setattr(losses, "sigreg",
+                        lambda z, directions: seen.append(directions) or sigreg(z, directions))
     z = cloud(0, 6, 4, np.float32)
     regularizer = SIGReg(np.random.default_rng(0), weight=0.25, directions=33)
     values = [regularizer(z) for _ in range(2)]
     for directions, (loss, backward) in zip(seen, values, strict=True):
         assert directions.shape == (4, 33) and directions.dtype == np.float32
-        np.testing.assert_allclose((directions.astype(np.float64) ** 2).sum(axis=0), 1, rtol=0, atol=1e-6)
+        np.testing.assert_allclose((directions.astype(np.float64)**2).sum(axis=0), 1, rtol=0,
+                                   atol=1e-6)
         plain, plain_backward = sigreg(z, directions)
         assert loss == pytest.approx(0.25 * plain, rel=1e-6)
         np.testing.assert_allclose(backward(2), 0.5 * plain_backward(), rtol=1e-5, atol=1e-9)
     assert not np.array_equal(*seen)
-    assert SIGReg(np.random.default_rng(0), 0.25, 33)(z)[0] == values[0][0]    # from the generator alone
-    assert SIGReg(np.random.default_rng(0), 0.25)(z)[0] != values[0][0]        # 64 of them unless told otherwise
+    # from the generator alone
+    assert SIGReg(np.random.default_rng(0), 0.25, 33)(z)[0] == values[0][0]
+    # 64 of them unless told otherwise
+    assert SIGReg(np.random.default_rng(0), 0.25)(z)[0] != values[0][0]
 
 
 def test_the_directions_favour_no_axis(monkeypatch):
     seen = []
-    monkeypatch.setattr(losses, "sigreg", lambda z, directions: seen.append(directions) or sigreg(z, directions))
+    monkeypatch.setattr(losses, "sigreg",
+                        lambda z, directions: seen.append(directions) or sigreg(z, directions))
     SIGReg(np.random.default_rng(0), 1, directions=20_000)(np.zeros((2, 3)))
-    second_moments = seen[0] @ seen[0].T / 20_000           # of a direction on the sphere: 1/3 each, 0 for pairs
+    # of a direction on the sphere: 1/3 each, 0 for pairs
+    second_moments = seen[0] @ seen[0].T / 20_000
     np.testing.assert_allclose(second_moments, np.eye(3) / 3, rtol=0, atol=0.01)
     np.testing.assert_allclose(seen[0].mean(axis=1), 0, rtol=0, atol=0.02)
 
@@ -330,20 +350,26 @@ def test_no_regularizer_asks_for_nothing():
 def test_a_standard_normal_sample_has_the_statistic_that_theory_gives():
     """Its expectation is ∫ (1 − e^(−t²)) e^(−t²/2) dt over [−3, 3], whatever N: about 1.05."""
     t, weight = np.polynomial.legendre.leggauss(80)
-    expected = sum(3 * w * (1 - math.exp(-((3 * x) ** 2))) * math.exp(-((3 * x) ** 2) / 2) for x, w in zip(t, weight))
+    expected = sum(3 * w * (1 - math.exp(-((3 * x)**2))) * math.exp(-((3 * x)**2) / 2)
+                   for x, w in zip(t, weight))
     rng = np.random.default_rng(0)
     for N in 5, 50:
-        u = rng.standard_normal((N, 4000))                  # as many samples as columns: each seen along its own axis
+        # as many samples as columns: each seen along its own axis
+        u = rng.standard_normal((N, 4000))
         drawn = [sigreg(u[:, at:at + 500], np.eye(500))[0] for at in range(0, 4000, 500)]
-        assert np.mean(drawn) == pytest.approx(expected, rel=0.05)             # 4,000 draws: ± 0.015
+        # 4,000 draws: ± 0.015
+        assert np.mean(drawn) == pytest.approx(expected, rel=0.05)
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda z: z + 1, lambda z: 2.5 * z, lambda z: z / 3, lambda z: 1e-3 * z, lambda z: np.sign(z) + z / 10,
-    lambda z: np.where(np.arange(z.shape[1]) == 0, 0, z), lambda z: z[:, :1].repeat(z.shape[1], axis=1)],
-    ids=["shifted", "wide", "narrow", "collapsed", "bimodal", "a dead dimension", "a line"])
+@pytest.mark.parametrize(
+    "spoil", [
+        lambda z: z + 1, lambda z: 2.5 * z, lambda z: z / 3, lambda z: 1e-3 * z,
+        lambda z: np.sign(z) + z / 10, lambda z: np.where(np.arange(z.shape[1]) == 0, 0, z),
+        lambda z: z[:, :1].repeat(z.shape[1], axis=1)
+    ], ids=["shifted", "wide", "narrow", "collapsed", "bimodal", "a dead dimension", "a line"])
 def test_sigreg_is_small_for_a_standard_normal_sample_and_larger_for_others(spoil):
-    samples, directions = np.random.default_rng(0).standard_normal((8, 400, 6)), directions_for(0, 6, 64)
+    samples, directions = np.random.default_rng(0).standard_normal(
+        (8, 400, 6)), directions_for(0, 6, 64)
     good = np.mean([sigreg(z, directions)[0] for z in samples])
     assert good < 1.5 and all(sigreg(spoil(z), directions)[0] > 2 * good for z in samples)
 
@@ -364,16 +390,20 @@ def test_descending_the_variance_hinge_pulls_a_collapsed_cloud_apart():
 
 def test_descending_the_covariance_penalty_makes_a_repeated_dimension_another_one():
     rng = np.random.default_rng(0)
-    start = np.repeat(rng.standard_normal((50, 1)), 3, axis=1) * [1, -1, 1] + 0.1 * rng.standard_normal((50, 3))
+    start = np.repeat(rng.standard_normal(
+        (50, 1)), 3, axis=1) * [1, -1, 1] + 0.1 * rng.standard_normal((50, 3))
     end = descend(covariance_penalty, start, rate=1.0, steps=2000)
-    correlation = [np.abs(np.corrcoef(z, rowvar=False)[np.triu_indices(3, 1)]) for z in (start, end)]
+    correlation = [
+        np.abs(np.corrcoef(z, rowvar=False)[np.triu_indices(3, 1)]) for z in (start, end)
+    ]
     assert correlation[0].min() > 0.97 and correlation[1].max() < 0.1
 
 
 @pytest.mark.parametrize("name", ["VICReg", "SIGReg"])
 def test_descending_a_whole_regularizer_spreads_a_line_over_all_directions(name):
     rng = np.random.default_rng(0)
-    line = 0.2 * np.outer(rng.standard_normal(60), [1, 1, -1, 0.5]) + 0.02 * rng.standard_normal((60, 4)) + 0.5
+    line = 0.2 * np.outer(rng.standard_normal(60), [1, 1, -1, 0.5]) + 0.02 * rng.standard_normal(
+        (60, 4)) + 0.5
     regularizer, rate = (VICReg(1, 1), 20.0) if name == "VICReg" else (SIGReg(rng, 1.0, 32), 0.5)
     end = descend(regularizer, line, rate, steps=400)
     np.testing.assert_allclose(np.cov(end, rowvar=False), np.eye(4), rtol=0, atol=0.2)

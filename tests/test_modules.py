@@ -53,7 +53,8 @@ def test_names_and_shapes_are_those_of_the_articles_state_dict(sizes):
 
 def test_default_sizes_are_the_articles():
     named = ToyJEPA(11, np.random.default_rng(0)).named_parameters()
-    assert [(name, p.value.shape) for name, p in named.items()] == article_state_dict(11, 32, 64, 32)
+    assert [(name, p.value.shape)
+            for name, p in named.items()] == article_state_dict(11, 32, 64, 32)
 
 
 def test_a_parameter_starts_with_a_gradient_of_zeros():
@@ -207,7 +208,8 @@ class Branches(Module):
 def test_a_stretch_never_holds_another_modules_parameters():
     model = Branches(np.random.default_rng(0)).flatten()
     assert model.value.size == 3 * 12 and model.one.value.size == 2 * 12
-    assert not hasattr(model.two, "value")                                     # the other's layer lies between its two
+    # the other's layer lies between its two
+    assert not hasattr(model.two, "value")
     model.two.layers[1].value[:] = 7
     assert (model.value == 7).sum() == 12 and not (model.one.value == 7).any()
 

@@ -76,7 +76,9 @@ def test_the_defaults_are_pytorchs():
     expected = [sgd_by_hand(x, column, 1e-3, 0.0) for x, column in zip(start, 1e8 * gradients.T)]
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     value, _ = run(Adam, start, gradients)
-    expected = [adam_by_hand(x, column, 1e-3, 0.9, 0.999, 1e-8) for x, column in zip(start, gradients.T)]
+    expected = [
+        adam_by_hand(x, column, 1e-3, 0.9, 0.999, 1e-8) for x, column in zip(start, gradients.T)
+    ]
     np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
@@ -147,5 +149,7 @@ def test_adam_treats_every_entry_of_a_long_vector_alike(size):
     rng = np.random.default_rng(0)
     start, gradients = rng.standard_normal(size), rng.standard_normal((2, size))
     value, _ = run(Adam, start, gradients)
-    expected = [adam_by_hand(x, column, 1e-3, 0.9, 0.999, 1e-8) for x, column in zip(start, gradients.T)]
+    expected = [
+        adam_by_hand(x, column, 1e-3, 0.9, 0.999, 1e-8) for x, column in zip(start, gradients.T)
+    ]
     np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)

@@ -7,7 +7,8 @@ from minijepa.layers import Embedding, Linear, Sequential, perceptron
 from minijepa.modules import Module
 from minijepa.predictors import Each, Residual, Rollout, Told
 
-K, B, L, E, H, V, M = 4, 3, 2, 5, 7, 6, 8    # steps, batch, latent, told, hidden, ids, another latent
+# steps, batch, latent, told, hidden, ids, another latent
+K, B, L, E, H, V, M = 4, 3, 2, 5, 7, 6, 8
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -21,7 +22,8 @@ def told_net(outputs, ids, rng, dtype):
 # turn; whether its net says what changes.
 CASES = {
     "Rollout": (lambda *a: Rollout(perceptron(L, H, L, *a), K), None, False, False),
-    "Rollout(Residual)": (lambda *a: Rollout(Residual(perceptron(L, H, L, *a)), K), None, False, True),
+    "Rollout(Residual)":
+        (lambda *a: Rollout(Residual(perceptron(L, H, L, *a)), K), None, False, True),
     "Rollout(Told), ids": (lambda *a: Rollout(told_net(L, True, *a)), "ids", False, False),
     "Rollout(Told), numbers": (lambda *a: Rollout(told_net(L, False, *a)), "numbers", False, False),
     "Rollout(Residual(Told)), ids":
@@ -52,7 +54,9 @@ def by_hand(name, parameters, s_x, z):
 
     def net(s, z_kb):
         v = s if told is None else [*s, *(table[0][z_kb] if told == "ids" else z_kb)]
-        hidden = [max(0.0, b + sum(w * x for w, x in zip(row, v, strict=True))) for row, b in zip(W1, b1)]
+        hidden = [
+            max(0.0, b + sum(w * x for w, x in zip(row, v, strict=True))) for row, b in zip(W1, b1)
+        ]
         y = [b + sum(w * h for w, h in zip(row, hidden, strict=True)) for row, b in zip(W2, b2)]
         return [s_i + y_i for s_i, y_i in zip(s, y, strict=True)] if residual else y
 
@@ -75,7 +79,8 @@ def test_predictions_are_those_of_a_loop(name, dtype):
     expected = by_hand(name, values(predictor), s_x, z)
     assert predictions.dtype == dtype and predictions.shape == expected.shape
     tolerance = 1e-5 if dtype == np.float32 else 1e-13
-    np.testing.assert_allclose(predictions, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+    np.testing.assert_allclose(predictions, expected, rtol=0,
+                               atol=tolerance * np.abs(expected).max())
 
 
 @every_predictor
@@ -142,7 +147,11 @@ def column(*numbers):
 
 def test_a_rollout_stands_on_its_last_step():
     predictions, backward = Rollout(Says(), 3).forward(column(1, -1))
-    assert predictions.tolist() == [column(2, -2).tolist(), column(4, -4).tolist(), column(8, -8).tolist()]
+    assert predictions.tolist() == [
+        column(2, -2).tolist(),
+        column(4, -4).tolist(),
+        column(8, -8).tolist()
+    ]
     ds, dz = backward(np.stack([column(1, 0), column(0, 1), column(100, 1000)]))
     assert dz is None and ds.tolist() == column(2 + 800, 4 + 8000).tolist()
 
@@ -153,7 +162,8 @@ def test_a_rollout_takes_one_step_unless_told_otherwise():
 
 def test_a_rollout_is_told_one_z_a_step_and_takes_as_many_steps():
     net = Says()
-    predictions, backward = Rollout(net, steps=7).forward(column(1), np.stack([column(3), column(5)]))
+    predictions, backward = Rollout(net, steps=7).forward(column(1),
+                                                          np.stack([column(3), column(5)]))
     assert [z.tolist() for _, z in net.given] == [[[3]], [[5]]]
     assert predictions.ravel().tolist() == [32, 114]           # 2·1 + 30, 2·32 + 50
     ds, dz = backward(np.stack([column(1), column(100)]))
@@ -161,7 +171,8 @@ def test_a_rollout_is_told_one_z_a_step_and_takes_as_many_steps():
 
 
 def test_each_is_told_all_z_beside_the_one_s():
-    predictions, backward = Each(Says()).forward(column(1, 2), np.stack([column(3, 4), column(5, 6)]))
+    predictions, backward = Each(Says()).forward(column(1, 2),
+                                                 np.stack([column(3, 4), column(5, 6)]))
     assert predictions[..., 0].tolist() == [[32, 44], [52, 64]]
     ds, dz = backward(np.stack([column(1, 10), column(100, 1000)]))
     assert ds.tolist() == column(202, 2020).tolist()            # 2·(1 + 100), 2·(10 + 1000)
@@ -182,7 +193,8 @@ def test_told_puts_s_first_and_then_what_it_is_told():
 
 def test_residual_adds_what_its_net_says():
     y, backward = Residual(Says()).forward(column(1, 2))
-    assert y.tolist() == column(3, 6).tolist() and backward(column(1, 5)).tolist() == column(3, 15).tolist()
+    assert y.tolist() == column(3, 6).tolist() and backward(column(1, 5)).tolist() == column(
+        3, 15).tolist()
     y, backward = Residual(Says()).forward(column(1, 2), column(1, -1))
     assert y.tolist() == column(13, -4).tolist()
     ds, dz = backward(column(1, 5))
@@ -216,4 +228,5 @@ def test_a_predictor_around_a_net_has_the_nets_parameters_under_their_names(arou
     predictor.flatten()
     predictor.value[:] = 3
     assert all((v == 3).all() for v in values(net))
-    assert list(around(Linear(2, 2, np.random.default_rng(0))).named_parameters()) == ["weight", "bias"]
+    assert list(around(Linear(2, 2,
+                              np.random.default_rng(0))).named_parameters()) == ["weight", "bias"]

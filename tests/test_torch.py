@@ -1,4 +1,5 @@
-"""The same arithmetic in PyTorch gives the same numbers: outputs, gradients, training, checkpoints."""
+"""The same arithmetic in PyTorch gives the same numbers: outputs, gradients, training, checkpoints.
+"""
 
 import subprocess
 import sys
@@ -7,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'minijepa[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install "
+                                            "'minijepa[torch]'")
 import torch.nn.functional as F  # noqa: E402: these need torch, so they come after the skip
 import torch_twin  # noqa: E402
 from torch import nn  # noqa: E402
 
 from minijepa.jepa import JEPA, TREATMENTS, ToyJEPA  # noqa: E402
 from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential  # noqa: E402
-from minijepa.losses import SIGReg, VICReg, covariance_penalty, mse, sigreg, variance_hinge  # noqa: E402
+# noqa: E402
+from minijepa.losses import SIGReg, VICReg, covariance_penalty, mse, sigreg, variance_hinge
 from minijepa.optimizers import SGD, Adam  # noqa: E402
 from minijepa.predictors import Residual, Rollout  # noqa: E402
 from minijepa.train import Training  # noqa: E402
@@ -92,7 +95,8 @@ def normal(rng, shape, dtype):
 @seeds
 def test_embedding_with_repeated_ids(dtype, seed):
     rng = np.random.default_rng(seed)
-    few, many = rng.integers(0, V, (2, 3)), rng.integers(0, V, (B, 2, 10))     # many: each id several times
+    # many: each id several times
+    few, many = rng.integers(0, V, (2, 3)), rng.integers(0, V, (B, 2, 10))
     compare_layer(Embedding(V, E, rng, dtype), nn.Embedding(V, E), [few], [many], rng=rng)
 
 
@@ -122,7 +126,8 @@ def test_mean_without_and_with_mask(dtype, seed):
     mask[np.arange(B), rng.integers(0, T, B)] = True   # one word at least
     compare(Mean().forward, lambda x: x.mean(dim=1), x, rng=rng)
     compare(lambda x: Mean().forward(x, mask),
-            lambda x: torch.stack([words[there].mean(dim=0) for words, there in zip(x, mask)]), x, rng=rng)
+            lambda x: torch.stack([words[there].mean(dim=0)
+                                   for words, there in zip(x, mask)]), x, rng=rng)
 
 
 @both_dtypes
@@ -178,7 +183,8 @@ def published_covariance(z):
 
 
 def published_sigreg(z, A):
-    """LeJEPA's SIGReg, with the directions A given: 17 knots from 0 to 3, the weights those of |t|."""
+    """LeJEPA's SIGReg, with the directions A given: 17 knots from 0 to 3, the weights those of |t|.
+    """
     t = torch.linspace(0, 3, 17, dtype=z.dtype)
     dt = 3 / 16
     weights = torch.full((17,), 2 * dt, dtype=z.dtype)
@@ -191,8 +197,10 @@ def published_sigreg(z, A):
 
 def latents(rng, N, dimension, dtype):
     """Some dimensions narrower than the floor and some wider, correlated, off the origin."""
-    mixed = normal(rng, (N, dimension), np.float64) @ normal(rng, (dimension, dimension), np.float64)
-    return (mixed * 10 ** rng.uniform(-1.5, 0.5, dimension) + rng.standard_normal(dimension)).astype(dtype)
+    mixed = normal(rng, (N, dimension), np.float64) @ normal(rng,
+                                                             (dimension, dimension), np.float64)
+    return (mixed * 10**rng.uniform(-1.5, 0.5, dimension) +
+            rng.standard_normal(dimension)).astype(dtype)
 
 
 def unit_directions(rng, dimension, count, dtype):
@@ -222,8 +230,8 @@ def test_the_covariance_penalty_as_published(dtype, N, dimension):
 def test_sigreg_as_published(dtype, N, dimension):
     rng = np.random.default_rng(N)
     A = unit_directions(rng, dimension, 11, dtype)
-    compare(lambda z: sigreg(z, A), lambda z: published_sigreg(z, torch.tensor(A)), latents(rng, N, dimension, dtype),
-            rng=rng)
+    compare(lambda z: sigreg(z, A), lambda z: published_sigreg(z, torch.tensor(A)),
+            latents(rng, N, dimension, dtype), rng=rng)
 
 
 # ---- where training starts
@@ -231,14 +239,18 @@ def test_sigreg_as_published(dtype, N, dimension):
 def test_starting_values_are_drawn_as_pytorch_draws_them():
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    pairs = [(Linear(50, 20_000, rng), nn.Linear(50, 20_000)), (Embedding(20_000, 10, rng), nn.Embedding(20_000, 10))]
+    pairs = [(Linear(50, 20_000, rng), nn.Linear(50, 20_000)),
+             (Embedding(20_000, 10, rng), nn.Embedding(20_000, 10))]
     for ours, twin in pairs:
         for name, theirs in twin.named_parameters():
             drawn, expected = ours.named_parameters()[name].value, theirs.detach().numpy()
             spread = expected.std()
             quantiles = np.linspace(0.05, 0.95, 19)
-            np.testing.assert_allclose(np.quantile(drawn, quantiles), np.quantile(expected, quantiles),
-                                       atol=0.05 * spread)                     # 20,000 biases: ± 0.02
+            np.testing.assert_allclose(
+                np.quantile(drawn, quantiles),
+                np.quantile(expected, quantiles),
+                # 20,000 biases: ± 0.02
+                atol=0.05 * spread)
             if isinstance(twin, nn.Linear):            # uniform: the bounds too
                 bound = 1 / np.sqrt(50)
                 for values in (drawn, expected):
@@ -259,7 +271,8 @@ def test_only_ema_starts_the_target_as_a_copy(treatment):
     ours = ToyJEPA(V, np.random.default_rng(0), treatment=treatment)
     twin = torch_twin.ToyJEPA(V, treatment=treatment)
     same = torch.equal(twin.target_encoder[0].weight, twin.context_encoder[0].weight)
-    assert np.array_equal(ours.target_encoder.value, ours.context_encoder.value) == same == (treatment == "ema")
+    assert np.array_equal(ours.target_encoder.value,
+                          ours.context_encoder.value) == same == (treatment == "ema")
 
 
 # ---- the whole step
@@ -274,7 +287,8 @@ def both_models(treatment, dtype, rng, sizes=(E, H, L), tau=0.99):
 def batch(rng, steps=1, padded=True):
     """context_ids (B, T), mask (B, T), target_ids (K, B)."""
     length = rng.integers(1, T + 1, B) if padded else np.full(B, T)
-    return rng.integers(0, V, (B, T)), np.arange(T) < length[:, None], rng.integers(0, V, (steps, B))
+    return rng.integers(0, V, (B, T)), np.arange(T) < length[:,
+                                                             None], rng.integers(0, V, (steps, B))
 
 
 def rollout_loss(twin, context_ids, mask, target_ids):
@@ -338,7 +352,8 @@ def published_penalty(name, s, directions):
 
 def with_regularizer(ours, name, seed=4):
     """Our model with the regulariser, and the directions that its first two calls will draw."""
-    ours.regularizer = VICReg(0.8, 0.3) if name == "vicreg" else SIGReg(np.random.default_rng(seed), 0.4, 9)
+    ours.regularizer = VICReg(0.8, 0.3) if name == "vicreg" else SIGReg(
+        np.random.default_rng(seed), 0.4, 9)
     rng, dtype = np.random.default_rng(seed), ours.value.dtype
     directions = []
     for _ in range(2):
@@ -366,9 +381,11 @@ def test_loss_and_gradients_of_the_step_with_a_regularizer(name, treatment, dtyp
     ids, there, targets = map(torch.tensor, (context_ids, mask, target_ids))
     their_loss = rollout_loss(twin, ids, there, targets)
     plain = their_loss.item()
-    their_loss = their_loss + published_penalty(name, twin.encode_context(ids, there), directions[0])
+    their_loss = their_loss + published_penalty(name, twin.encode_context(ids, there),
+                                                directions[0])
     if treatment == "joint":
-        their_loss = their_loss + published_penalty(name, twin.encode_target(targets), directions[1])
+        their_loss = their_loss + published_penalty(name, twin.encode_target(targets),
+                                                    directions[1])
     their_loss.backward()
     assert_equal(loss, their_loss)
     assert loss > plain + 0.1                          # the regulariser has a part in it
@@ -394,7 +411,10 @@ def test_one_encoder_for_both_branches_with_a_regularizer(name, dtype):
 
     K, encoder, twin = 4, perceptron(E, L), TorchVideo()
     ours = JEPA(encoder, encoder, Rollout(Residual(perceptron(L, L)), K), "joint")
-    named = {name: torch.tensor(p.value) for name, p in ours.named_parameters().items() if "target" not in name}
+    named = {
+        name: torch.tensor(p.value)
+        for name, p in ours.named_parameters().items() if "target" not in name
+    }
     twin.to(next(iter(named.values())).dtype).load_state_dict(named)
     directions = with_regularizer(ours, name)
     x, y = normal(rng, (B, E), dtype), normal(rng, (K, B, E), dtype)
@@ -402,7 +422,8 @@ def test_one_encoder_for_both_branches_with_a_regularizer(name, dtype):
     backward()
 
     s_x, s_y = twin.context_encoder(torch.tensor(x)), twin.context_encoder(torch.tensor(y))
-    s, their_loss = s_x, published_penalty(name, s_x, directions[0]) + published_penalty(name, s_y, directions[1])
+    s, their_loss = s_x, published_penalty(name, s_x, directions[0]) + published_penalty(
+        name, s_y, directions[1])
     for k in range(K):
         s = twin.predictor(s)
         their_loss = their_loss + F.mse_loss(s, s_y[k]) / K
@@ -419,7 +440,8 @@ def test_one_encoder_for_both_branches_with_a_regularizer(name, dtype):
 OPTIMIZERS = {
     "sgd, defaults": (SGD, torch.optim.SGD, {}, {}),
     "sgd": (SGD, torch.optim.SGD, {"learning_rate": 0.1}, {"lr": 0.1}),
-    "sgd, momentum": (SGD, torch.optim.SGD, {"learning_rate": 0.05, "momentum": 0.9}, {"lr": 0.05, "momentum": 0.9}),
+    "sgd, momentum": (SGD, torch.optim.SGD, {"learning_rate": 0.05, "momentum": 0.9},
+                      {"lr": 0.05, "momentum": 0.9}),
     "adam, defaults": (Adam, torch.optim.Adam, {}, {}),
     "adam": (Adam, torch.optim.Adam, {"learning_rate": 3e-3, "betas": (0.8, 0.95), "epsilon": 1e-4},
              {"lr": 3e-3, "betas": (0.8, 0.95), "eps": 1e-4}),
@@ -433,7 +455,8 @@ def test_hundred_steps_on_the_same_gradients(optimizer):
     Ours, Theirs, our_options, their_options = OPTIMIZERS[optimizer]
     value, grad = rng.standard_normal(50), np.zeros(50)
     theirs = torch.tensor(value, requires_grad=True)
-    our_optimizer, their_optimizer = Ours(value, grad, **our_options), Theirs([theirs], **their_options)
+    our_optimizer, their_optimizer = Ours(value, grad, **our_options), Theirs([theirs],
+                                                                              **their_options)
     scale = 10 ** rng.uniform(-10, 1, 50)              # small enough for Adam's ε to count
     scale[:5] = 0                                      # and a parameter that never has a gradient
     for step in range(100):
@@ -441,7 +464,9 @@ def test_hundred_steps_on_the_same_gradients(optimizer):
         theirs.grad = torch.tensor(grad)
         our_optimizer.step()
         their_optimizer.step()
-        np.testing.assert_allclose(value, theirs.detach().numpy(), rtol=0, atol=1e-12, err_msg=f"step {step}")
+        np.testing.assert_allclose(value,
+                                   theirs.detach().numpy(), rtol=0, atol=1e-12,
+                                   err_msg=f"step {step}")
 
 
 @treatments
@@ -462,9 +487,12 @@ def test_hundred_training_steps(treatment, optimizer):
         ours.update_target()
         their_loss = torch_twin.training_step(
             twin, their_optimizer, *map(torch.tensor, (context_ids, target_ids[0], mask)))
-        np.testing.assert_allclose(loss, their_loss.item(), rtol=0, atol=1e-11, err_msg=f"step {step}")
-    for (name, parameter), theirs in zip(ours.named_parameters().items(), twin.state_dict().values(), strict=True):
-        np.testing.assert_allclose(parameter.value, theirs.numpy(), rtol=0, atol=1e-11, err_msg=name)
+        np.testing.assert_allclose(loss, their_loss.item(), rtol=0, atol=1e-11,
+                                   err_msg=f"step {step}")
+    for (name, parameter), theirs in zip(ours.named_parameters().items(),
+                                         twin.state_dict().values(), strict=True):
+        np.testing.assert_allclose(parameter.value, theirs.numpy(), rtol=0, atol=1e-11,
+                                   err_msg=name)
     assert not np.allclose(ours.value, start, atol=1e-4)
 
 
@@ -475,7 +503,8 @@ def test_saved_parameters_load_and_give_equal_outputs(dtype, tmp_path):
     rng = np.random.default_rng(0)
     ours, _ = both_models("ema", dtype, rng)
     named = {name: parameter.value for name, parameter in ours.named_parameters().items()}
-    np.savez(tmp_path / "model.npz", **named, **{"state/words": np.array(["cat", "tree"]), "state/t": np.array(7)})
+    np.savez(tmp_path / "model.npz", **named,
+             **{"state/words": np.array(["cat", "tree"]), "state/t": np.array(7)})
 
     twin = torch_twin.ToyJEPA(V, E, H, L).to(torch.tensor(ours.value).dtype)
     torch_twin.load_checkpoint(twin, tmp_path / "model.npz")
@@ -487,8 +516,9 @@ def test_saved_parameters_load_and_give_equal_outputs(dtype, tmp_path):
 
 def test_a_trained_model_goes_on_in_pytorch(tmp_path):
     path = tmp_path / "model.npz"
-    subprocess.run([sys.executable, "-m", "minijepa.train", "--epochs", "2", "--quiet", "--save", path],
-                   cwd=Path(__file__).parents[1], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "minijepa.train", "--epochs", "2", "--quiet", "--save", path],
+        cwd=Path(__file__).parents[1], check=True)
     with np.load(path) as saved:
         arrays = dict(saved)
     vocabulary = Training.load(str(path)).world.vocabulary

@@ -1,4 +1,5 @@
-"""The way on to PyTorch, and back: a model that was trained here goes on there, on two processes."""
+"""The way on to PyTorch, and back: a model that was trained here goes on there, on two processes.
+"""
 
 import subprocess
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'minijepa[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install "
+                                            "'minijepa[torch]'")
 
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -24,7 +26,8 @@ PROCESSES, BATCH = 2, 32
 
 
 def command(*arguments):
-    subprocess.run([sys.executable, "-m", "minijepa.train", "--quiet", *map(str, arguments)], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "minijepa.train", "--quiet", *map(str, arguments)],
+                   check=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +53,17 @@ def test_outputs_are_equal(saved, training):
     load_checkpoint(twin, saved)
     x, y = training.world.examples(training.world.held_out)
     prediction, target = twin(*as_tensors(x, y))
-    np.testing.assert_allclose(prediction.detach(), training.model.predict(x)[0][0], rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(target.detach(), training.model.encode_target(y)[0][0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(prediction.detach(),
+                               training.model.predict(x)[0][0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(target.detach(),
+                               training.model.encode_target(y)[0][0], rtol=1e-6, atol=1e-6)
 
 
 def on_one_process(rank, folder, work):
     """What each of the two processes does: join the others, work, leave."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet-{work.__name__}", rank=rank, world_size=PROCESSES)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet-{work.__name__}", rank=rank,
+                            world_size=PROCESSES)
     try:
         work(rank, Path(folder))
     finally:
@@ -89,8 +95,11 @@ def gradients_of_a_batch(rank, folder):
     prediction, target = parallel(*share(rank, as_tensors(x, y)))
     F.mse_loss(prediction, target).backward()
     if rank == 0:
-        np.savez(folder / "gradients.npz", **{name: parameter.grad for name, parameter in twin.named_parameters()
-                                              if parameter.grad is not None})
+        np.savez(
+            folder / "gradients.npz", **{
+                name: parameter.grad
+                for name, parameter in twin.named_parameters() if parameter.grad is not None
+            })
 
 
 def test_gradients_of_a_global_batch_are_equal(saved, training, tmp_path, monkeypatch):
@@ -110,7 +119,8 @@ def go_on(rank, folder):
     """Three epochs of the same training; rank 0 keeps the mean losses, and the parameters."""
     world, twin, parallel = handed_over(folder)
     optimizer = torch.optim.Adam((p for p in twin.parameters() if p.requires_grad), lr=3e-3)
-    rng, losses = np.random.default_rng(1), []                     # on both: the same batches in the same order
+    # on both: the same batches in the same order
+    rng, losses = np.random.default_rng(1), []
     for _ in range(3):
         epoch = []
         for x, y, _ in world.batches(BATCH, rng):
@@ -124,7 +134,9 @@ def go_on(rank, folder):
             epoch.append(float(loss))
         losses.append(np.mean(epoch))
     if rank == 0:
-        np.savez(folder / "after.npz", losses=losses, **{name: value.numpy() for name, value in twin.state_dict().items()})
+        np.savez(folder / "after.npz", losses=losses,
+                 **{name: value.numpy()
+                    for name, value in twin.state_dict().items()})
 
 
 def test_the_loss_goes_on_from_where_it_was_and_back_again(saved, training, tmp_path, monkeypatch):
@@ -133,14 +145,16 @@ def test_the_loss_goes_on_from_where_it_was_and_back_again(saved, training, tmp_
     losses = after.pop("losses") / PROCESSES                       # all_reduce sums
     untrained = Training.start("words", {})
     relative = untrained.world.measure(untrained.model)["relative_loss"]
-    assert abs(losses[0] / training.loss - 1) < 0.25               # the loss of one more epoch, not of a new start
+    # the loss of one more epoch, not of a new start
+    assert abs(losses[0] / training.loss - 1) < 0.25
 
-    parameters, state = checkpoint.load(saved)                     # back: their arrays in our checkpoint
+    # back: their arrays in our checkpoint
+    parameters, state = checkpoint.load(saved)
     assert parameters.keys() == after.keys()
     back = tmp_path / "back.npz"
     checkpoint.save(back, after, state)
     loaded = Training.load(str(back), "words")
-    assert loaded.world.measure(loaded.model)["relative_loss"] < training.world.measure(training.model)["relative_loss"] \
-        < relative
+    there, here = (each.world.measure(each.model)["relative_loss"] for each in (loaded, training))
+    assert there < here < relative
     command("--resume", back, "--epochs", 12, "--save", tmp_path / "on.npz")
     assert Training.load(str(tmp_path / "on.npz"), "words").epoch == 12

@@ -1,4 +1,5 @@
-"""The training loop: it learns, it collapses where it should, it goes on exactly where it stopped."""
+"""The training loop: it learns, it collapses where it should, it goes on exactly where it stopped.
+"""
 
 import contextlib
 import json
@@ -86,7 +87,9 @@ def test_the_frozen_target_never_moves_and_the_trained_one_does():
 def test_the_loss_of_epoch_0_is_the_mean_over_all_training_examples():
     training = Training.start("words", {"dtype": "float64"})
     model, world = training.model, training.world
-    words = [world.tokens[start:start + length] for start, length in zip(world.starts, world.lengths)]
+    words = [
+        world.tokens[start:start + length] for start, length in zip(world.starts, world.lengths)
+    ]
     losses = []
     for sentence in words[:-(len(words) // 5)]:
         for place, word in enumerate(sentence):
@@ -108,7 +111,8 @@ def test_the_regularizer_is_the_one_that_was_asked_for_with_its_weights():
     assert regularizer() is no_regularizer
     vicreg = regularizer(regularizer="vicreg", variance_weight=3, covariance_weight=0.5)
     sigreg = regularizer(regularizer="sigreg", sigreg_weight=0.3)
-    assert isinstance(vicreg, VICReg) and (vicreg.variance_weight, vicreg.covariance_weight) == (3, 0.5)
+    assert isinstance(vicreg,
+                      VICReg) and (vicreg.variance_weight, vicreg.covariance_weight) == (3, 0.5)
     assert isinstance(sigreg, SIGReg) and sigreg.weight == 0.3
     assert TRAINING["regularizer"].default == "none"
 
@@ -126,13 +130,15 @@ def test_the_regularizers_keep_jointly_trained_branches_from_collapsing():
 ])
 def test_the_rate_falls_in_a_line_over_the_last_part_of_the_training(epochs, decay, wanted):
     rates = []
-    training = Training.start("words", {"epochs": epochs, "decay": decay, "learning_rate": 0.002, "batch_size": 64})
+    training = Training.start(
+        "words", {"epochs": epochs, "decay": decay, "learning_rate": 0.002, "batch_size": 64})
     list(training.rows(progress=lambda training: rates.append(training.optimizer.learning_rate)))
     assert rates == pytest.approx([0.002 * share for share in wanted], rel=1e-12)
 
 
-@pytest.mark.parametrize("options", [["--decay", "0.8"], ["--regularizer", "vicreg", "--treatment", "joint"],
-                                     ["--regularizer", "sigreg", "--decay", "1", "--optimizer", "sgd"]])
+@pytest.mark.parametrize("options",
+                         [["--decay", "0.8"], ["--regularizer", "vicreg", "--treatment", "joint"],
+                          ["--regularizer", "sigreg", "--decay", "1", "--optimizer", "sgd"]])
 def test_a_falling_rate_and_a_regularizer_go_on_to_the_same_bytes(options):
     whole, whole_report = run("--epochs", 5, *options)
     with ctrl_c(after=2):
@@ -147,7 +153,8 @@ def test_a_falling_rate_was_planned_for_one_total():
         run("--epochs", 5, "--decay", 0.5)
     before = contents("run.npz")
     for epochs in 4, 6:
-        with pytest.raises(UserError, match=f"run.npz was planned for 5 epochs.*--epochs {epochs} is another training"):
+        with pytest.raises(UserError, match=f"run.npz was planned for 5 epochs.*--epochs {epochs} "
+                                            "is another training"):
             main(["--resume", "run.npz", "--save", "run.npz", "--epochs", str(epochs)])
     assert contents("run.npz") == before
     with ctrl_c(after=1):
@@ -165,8 +172,9 @@ def test_a_step_learns_and_returns_the_loss_from_before_it():
     steps = train_epoch(training.world, model, training.optimizer, 32, np.random.default_rng(1))
     assert next(steps) == (float(wanted), 32)
     assert np.array_equal(model.grad, gradient) and model.forward(x, y)[0] < wanted
-    np.testing.assert_allclose(model.target_encoder.value, 0.99 * target + 0.01 * model.context_encoder.value,
-                               rtol=0, atol=1e-6)
+    np.testing.assert_allclose(model.target_encoder.value,
+                               0.99 * target + 0.01 * model.context_encoder.value, rtol=0,
+                               atol=1e-6)
 
 
 def test_without_a_predictor_the_prediction_is_the_contexts_own_latent():
@@ -177,7 +185,8 @@ def test_without_a_predictor_the_prediction_is_the_contexts_own_latent():
 
 
 def test_vicreg_takes_an_epoch_whose_last_batch_is_a_single_example():
-    _, history = train(config={"epochs": 1, "batch_size": 61, "regularizer": "vicreg"})      # 672 = 11 · 61 + 1
+    # 672 = 11 · 61 + 1
+    _, history = train(config={"epochs": 1, "batch_size": 61, "regularizer": "vicreg"})
     assert np.isfinite(history[-1]["loss"])
 
 
@@ -246,21 +255,29 @@ def test_the_stored_configuration_rules(options, fragments):
 def test_another_corpus_is_refused_on_resume():
     run("--epochs", 1, "--batch-size", 5, "--corpus", story())
     with pytest.raises(UserError, match="--corpus other.txt contradicts run.npz"):
-        run("--epochs", 2, "--resume", "run.npz", "--corpus", story("other.txt", STORY + "one more line\n"))
+        run("--epochs", 2, "--resume", "run.npz", "--corpus",
+            story("other.txt", STORY + "one more line\n"))
 
 
 @pytest.mark.parametrize("name, change", [
-    ("state/config", lambda text: np.array(str(text).replace('"batch_size": 32', '"batch_size": -1'))),
-    ("state/config", lambda text: np.array(str(text).replace('"learning_rate": 0.003', '"learning_rate": "x"'))),
+    ("state/config",
+     lambda text: np.array(str(text).replace('"batch_size": 32', '"batch_size": -1'))),
+    ("state/config",
+     lambda text: np.array(str(text).replace('"learning_rate": 0.003', '"learning_rate": "x"'))),
     ("state/config", lambda text: np.array(str(text).replace('"tau": 0.99', '"tau": null'))),
     ("state/config", lambda text: np.array(str(text).replace('"epochs": 1, ', ""))),
     ("state/config", lambda text: np.array(str(text).replace('"sgd"', '"adam"'))),
-    ("state/config", lambda text: np.array(str(text).replace('"latent_dim": 3', '"latent_dim": 4'))),
+    ("state/config",
+     lambda text: np.array(str(text).replace('"latent_dim": 3', '"latent_dim": 4'))),
     ("state/config", lambda text: np.array(str(text).replace('"words"', '"worlds"'))),
     ("state/config", lambda text: np.array("not JSON")),
     ("state/config", lambda text: np.array("[" * 99999)),
-    ("state/config", None), ("state/rng", None), ("state/epoch", None), ("state/world/sentences", None),
-    ("state/optimizer/velocity", None), ("predictor.0.bias", None),
+    ("state/config", None),
+    ("state/rng", None),
+    ("state/epoch", None),
+    ("state/world/sentences", None),
+    ("state/optimizer/velocity", None),
+    ("predictor.0.bias", None),
     ("state/rng", lambda text: np.array("{}")),
     ("state/rng", lambda text: np.array(str(text).replace('"PCG64"', '"MT19937"'))),
     ("state/epoch", lambda epoch: np.array("three")),
@@ -342,7 +359,8 @@ def test_the_json_report():
     _, made = run("--epochs", 2, "--treatment", "stopgrad")
     assert list(made) == ["config", "history", "result", "seconds"]
     assert made["config"] == {
-        "world": "words", "epochs": 2, "batch_size": 32, "learning_rate": 0.003, "optimizer": "adam",
+        "world":
+            "words", "epochs": 2, "batch_size": 32, "learning_rate": 0.003, "optimizer": "adam",
         "treatment": "stopgrad", "tau": 0.99, "regularizer": "none", "variance_weight": 1.0,
         "covariance_weight": 0.2, "sigreg_weight": 0.1, "decay": 0.0, "dtype": "float32", "seed": 0,
         "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3, "predictor": "mlp", "corpus": None}
@@ -351,19 +369,25 @@ def test_the_json_report():
     assert set(made["result"]) == measured
     assert [set(row) for row in made["history"]] == [measured | {"epoch"}] * 3
     assert made["history"][-1] == {"epoch": 2, **made["result"]}
-    assert list(probes) == ["this model", "untrained encoder", "PCA of the input to 3", "raw input", "most frequent"]
+    assert list(probes) == [
+        "this model", "untrained encoder", "PCA of the input to 3", "raw input", "most frequent"
+    ]
     assert made["seconds"] > 0
 
 
 def test_the_probe_stands_beside_its_baselines(capsys):
-    """Least squares on one-hot concepts, written out: of the words that are left, and of nothing at all."""
+    """Least squares on one-hot concepts, written out: of the words that are left, and of nothing at
+    all."""
     main(["--epochs", "20", "--json", "run.json"])
     rates = {what: row["hits"] for what, row in report("run.json")["result"]["probes"].items()}
     title, *lines = capsys.readouterr().out.splitlines()[-1 - len(rates):]
-    assert re.split(r"\s{2,}", title) == ["held out, linear probe of the context encoder", "held-out hits"]
-    assert [re.split(r"\s{2,}", line) for line in lines] == [[what, f"{rate:.2f}"] for what, rate in rates.items()]
+    assert re.split(r"\s{2,}",
+                    title) == ["held out, linear probe of the context encoder", "held-out hits"]
+    assert [re.split(r"\s{2,}", line) for line in lines] == [[what, f"{rate:.2f}"]
+                                                             for what, rate in rates.items()]
 
     world = Training.start("words", {}).world
+
     def bags_and_concepts(places):
         bags = np.zeros((len(places), len(world.vocabulary) + 1))
         for bag, place in zip(bags, places):
@@ -385,7 +409,8 @@ def test_the_probe_stands_beside_its_baselines(capsys):
 def test_a_corpus_is_known_by_its_text_not_its_path():
     os.mkdir("folder")
     first, first_report = run("--epochs", 1, "--batch-size", 5, "--corpus", story("letters.txt"))
-    second, second_report = run("--epochs", 1, "--batch-size", 5, "--corpus", story("folder/other.txt"))
+    second, second_report = run("--epochs", 1, "--batch-size", 5, "--corpus",
+                                story("folder/other.txt"))
     assert first == second and first_report["config"] == second_report["config"]
     assert set(first_report["result"]) >= {"hits", "top5_hits"}
     for text in (json.dumps(first_report), str(checkpoint.load("run.npz")[1]["config"])):
@@ -407,7 +432,9 @@ def test_what_is_printed(capsys):
         "epoch", "loss", "relative loss", "std", "effective rank", "held-out hits"]
     for line, row in zip(rest, report("run.json")["history"], strict=False):
         numbers = [float(cell) for cell in line.split()]
-        exact = [row[key] for key in ("epoch", "loss", "relative_loss", "std", "effective_rank", "hits")]
+        exact = [
+            row[key] for key in ("epoch", "loss", "relative_loss", "std", "effective_rank", "hits")
+        ]
         assert numbers == pytest.approx(exact, abs=0.0051)
     assert rest[3].split()[0] == "3" and rest[4] == "the cat climbed up the __"
     nearest = re.findall(r"(\w+) (-?\d\.\d\d)", rest[5])
@@ -447,22 +474,35 @@ def test_a_world_that_was_made_can_be_trained_in():
 
 
 def test_train_returns_what_the_command_line_reports():
-    _, history = train("words", {"epochs": 2, "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3, "corpus": None})
+    _, history = train(
+        "words", {"epochs": 2, "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3, "corpus": None})
     assert history == run("--epochs", 2)[1]["history"]
 
 
 @pytest.mark.parametrize("config, fragments", [
-    ({"epoch": 3}, ["'epoch'", "'epochs'"]), ({"epochs": 0}, ["--epochs", "0"]),
-    ({"epochs": 2.5}, ["--epochs", "2.5"]), ({"epochs": None}, ["--epochs"]), ({"epochs": True}, ["--epochs"]),
-    ({"learning_rate": float("nan")}, ["--learning-rate", "nan"]), ({"learning_rate": "fast"}, ["'fast'"]),
-    ({"learning_rate": [1]}, ["--learning-rate"]), ({"tau": 1.5}, ["--tau", "1.5"]),
-    ({"dtype": np.float16}, ["--dtype", "float32"]), ({"treatment": "teacher"}, ["'teacher'", "joint"]),
-    ({"optimizer": None}, ["--optimizer", "sgd"]), ({"seed": -1}, ["--seed"]),
-    ({"batch_size": 673}, ["--batch-size", "672", "673"]), ({"corpus": "missing.txt"}, ["missing.txt"]),
-    ({"regularizer": "VICReg"}, ["--regularizer", "vicreg", "'VICReg'"]), ({"decay": 1.5}, ["--decay", "at most 1", "1.5"]),
-    ({"variance_weight": -1}, ["--variance-weight", "-1"]), ({"sigreg_weight": "x"}, ["--sigreg-weight", "'x'"]),
-    ({"covariance_weight": float("inf")}, ["--covariance-weight", "inf"]), ({"predictor": "linear"}, ["--predictor", "mlp"]),
-    ({"regularizer": "vicreg", "batch_size": 1}, ["--regularizer vicreg", "--batch-size", "at least 2"]),
+    ({"epoch": 3}, ["'epoch'", "'epochs'"]),
+    ({"epochs": 0}, ["--epochs", "0"]),
+    ({"epochs": 2.5}, ["--epochs", "2.5"]),
+    ({"epochs": None}, ["--epochs"]),
+    ({"epochs": True}, ["--epochs"]),
+    ({"learning_rate": float("nan")}, ["--learning-rate", "nan"]),
+    ({"learning_rate": "fast"}, ["'fast'"]),
+    ({"learning_rate": [1]}, ["--learning-rate"]),
+    ({"tau": 1.5}, ["--tau", "1.5"]),
+    ({"dtype": np.float16}, ["--dtype", "float32"]),
+    ({"treatment": "teacher"}, ["'teacher'", "joint"]),
+    ({"optimizer": None}, ["--optimizer", "sgd"]),
+    ({"seed": -1}, ["--seed"]),
+    ({"batch_size": 673}, ["--batch-size", "672", "673"]),
+    ({"corpus": "missing.txt"}, ["missing.txt"]),
+    ({"regularizer": "VICReg"}, ["--regularizer", "vicreg", "'VICReg'"]),
+    ({"decay": 1.5}, ["--decay", "at most 1", "1.5"]),
+    ({"variance_weight": -1}, ["--variance-weight", "-1"]),
+    ({"sigreg_weight": "x"}, ["--sigreg-weight", "'x'"]),
+    ({"covariance_weight": float("inf")}, ["--covariance-weight", "inf"]),
+    ({"predictor": "linear"}, ["--predictor", "mlp"]),
+    ({"regularizer": "vicreg", "batch_size": 1
+      }, ["--regularizer vicreg", "--batch-size", "at least 2"]),
 ])
 def test_a_config_that_cannot_be_used(config, fragments):
     with pytest.raises(ValueError) as caught:
@@ -491,7 +531,9 @@ def test_a_world_has_its_own_defaults_for_the_loops_options(monkeypatch):
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_loss_that_diverges_stops_the_run(optimizer, treatment, dtype, rate):
     with pytest.raises(UserError, match=r"finite in epoch 1 at step \d+: lower --learning-rate"):
-        train(config={"optimizer": optimizer, "treatment": treatment, "dtype": dtype, "learning_rate": rate})
+        train(config={
+            "optimizer": optimizer, "treatment": treatment, "dtype": dtype, "learning_rate": rate
+        })
 
 
 def test_a_run_that_diverges_writes_nothing():
@@ -562,7 +604,8 @@ def test_nothing_that_is_read_or_written_is_overwritten(options):
     before, _ = run("--epochs", 1)
     with pytest.raises(UserError, match="overwritten"):
         main([*options, "--quiet"])
-    assert contents("run.npz") == before and contents("story.txt") == STORY.encode() and not os.path.exists("a")
+    assert contents("run.npz") == before and contents(
+        "story.txt") == STORY.encode() and not os.path.exists("a")
 
 
 def test_a_checkpoint_may_be_resumed_into_itself():

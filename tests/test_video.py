@@ -1,4 +1,5 @@
-"""The video world against its physics written out frame by frame, its probes against least squares."""
+"""The video world against its physics written out frame by frame, its probes against least squares.
+"""
 
 import json
 import math
@@ -22,8 +23,10 @@ from minijepa.worlds.video import AHEAD, FRAME, LAMPS, PROBED, STEPS, NextFrame,
 seeds = st.integers(0, 2**32 - 1)
 few = settings(deadline=None, max_examples=15)
 SMALL = ["video", "--hidden-dim", "8", "--latent-dim", "4", "--batch-size", "4"]
-MEASURED = ["relative_loss", "latent_std", "effective_rank", "hidden_rmse", "reappear_rmse", "position_rmse",
-            "velocity_r2", "lamps_r2"]
+MEASURED = [
+    "relative_loss", "latent_std", "effective_rank", "hidden_rmse", "reappear_rmse",
+    "position_rmse", "velocity_r2", "lamps_r2"
+]
 READ = ["position_rmse", "velocity_r2", "hidden_rmse", "reappear_rmse", "lamps_r2"]
 
 
@@ -58,7 +61,8 @@ def strip(films):
 @given(seeds)
 @few
 def test_the_ball_rolls_on_at_its_speed_and_turns_back_at_the_ends(seed):
-    """Frame by frame from where it starts; 1.5 and 22.5 are where the middle of 3 pixels touches an end."""
+    """Frame by frame from where it starts; 1.5 and 22.5 are where the middle of 3 pixels touches an
+    end."""
     made = films(seed)
     for positions, velocities in zip(made.position, made.velocity):
         position, velocity = positions[0], velocities[0]
@@ -83,17 +87,20 @@ def test_speed_and_place_stay_within_their_bounds(seed):
 
 
 def test_every_film_of_some_length_bounces_at_both_ends():
-    made = films(0, 200, 90)                           # 0.6 · 90 = 54 pixels, more than there and back
+    # 0.6 · 90 = 54 pixels, more than there and back
+    made = films(0, 200, 90)
     turns = np.diff(np.sign(made.velocity), axis=1)
     assert (turns > 0).any(axis=1).all() and (turns < 0).any(axis=1).all()
 
 
 def test_starts_speeds_and_directions_are_spread_evenly():
     made = films(0, 20_000, 1)
-    for values, low, high in (made.position[:, 0], 1.5, 22.5), (np.abs(made.velocity[:, 0]), 0.6, 1.4):
+    for values, low, high in (made.position[:, 0], 1.5, 22.5), (np.abs(made.velocity[:,
+                                                                                     0]), 0.6, 1.4):
         share = (values - low) / (high - low)
-        np.testing.assert_allclose(np.quantile(share, np.linspace(0.1, 0.9, 9)), np.linspace(0.1, 0.9, 9),
-                                   rtol=0, atol=0.015)                         # 4 standard errors
+        np.testing.assert_allclose(np.quantile(share, np.linspace(0.1, 0.9, 9)),
+                                   np.linspace(0.1, 0.9, 9), rtol=0,
+                                   atol=0.015)  # 4 standard errors
     assert abs((made.velocity > 0).mean() - 0.5) < 0.015
     assert abs(np.corrcoef(made.position[:, 0], made.velocity[:, 0])[0, 1]) < 0.03
 
@@ -101,7 +108,8 @@ def test_starts_speeds_and_directions_are_spread_evenly():
 @given(seeds)
 @few
 def test_each_pixel_shows_how_much_of_it_the_ball_covers(seed):
-    """The length of the ball to the left of pixel + 1, less that to the left of pixel; behind the chair nothing."""
+    """The length of the ball to the left of pixel + 1, less that to the left of pixel; behind the
+    chair nothing."""
     made = films(seed, 10, 30)
     for n, t in np.ndindex(10, 30):
         begin = made.position[n, t] - 1.5
@@ -115,8 +123,11 @@ def test_known_frames():
     made = films(0, 500, 60)
     for n, t in np.argwhere(np.abs(made.position - 4.75) < 0.2)[:50]:
         shift = made.position[n, t] - 4.75             # from 3.25 to 6.25: a quarter of pixel 6
-        np.testing.assert_allclose(strip(made)[n, t, 2:8], [max(-shift - 0.25, 0), 0.75 - shift if shift > -0.25 else 1,
-                                   1, 1, min(0.25 + shift, 1) if shift > -0.25 else 0, 0], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            strip(made)[n, t, 2:8], [
+                max(-shift - 0.25, 0), 0.75 - shift if shift > -0.25 else 1, 1, 1,
+                min(0.25 + shift, 1) if shift > -0.25 else 0, 0
+            ], rtol=0, atol=1e-12)
 
 
 @given(seeds)
@@ -151,10 +162,12 @@ def test_lamps_are_on_or_off_evenly_and_tell_nothing():
     bound = 4 / math.sqrt(60_000)                      # 4 standard errors
     np.testing.assert_allclose(lamps.mean(axis=(0, 1)), 0.5, rtol=0, atol=bound / 2)
 
-    columns = [lamps[:, 1:, i].ravel() for i in range(4)] + [lamps[:, :-1, i].ravel() for i in range(4)]
+    columns = [lamps[:, 1:, i].ravel()
+               for i in range(4)] + [lamps[:, :-1, i].ravel() for i in range(4)]
     columns += [made.position[:, 1:].ravel(), made.velocity[:, 1:].ravel()]
     correlation = np.corrcoef(columns)
-    for i in range(4):                                 # with the others, with the frame before, with the ball
+    for i in range(4):
+        # with the others, with the frame before, with the ball
         for j in range(10):
             assert j == i or abs(correlation[i, j]) < bound * 1.1
 
@@ -164,7 +177,8 @@ def test_lamps_are_on_or_off_evenly_and_tell_nothing():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_generator_alone_makes_the_films(dtype):
     one, same, other = films(1, 5, 9, dtype), films(1, 5, 9, dtype), films(2, 5, 9, dtype)
-    assert one.frames.dtype == dtype and one.frames.shape == (5, 9, 28) and one.position.shape == (5, 9)
+    assert one.frames.dtype == dtype and one.frames.shape == (5, 9,
+                                                              28) and one.position.shape == (5, 9)
     assert np.array_equal(one.frames, same.frames) and np.array_equal(one.velocity, same.velocity)
     assert not np.array_equal(one.position, other.position)
     assert np.array_equal(one.frames, films(1, 5, 9).frames.astype(dtype))
@@ -205,7 +219,9 @@ def test_an_epoch_is_fifty_batches_of_new_films(dtype):
         assert x.flags.c_contiguous and y.flags.c_contiguous
         for b in range(3):
             for k in range(13):
-                window = np.concatenate([made.frames[b, k], made.frames[b, k + 1], made.frames[b, k + 2]])
+                window = np.concatenate([
+                    made.frames[b, k], made.frames[b, k + 1], made.frames[b, k + 2]
+                ])
                 assert np.array_equal((x if k == 0 else y[k - 1])[b], window.astype(dtype))
     starts = [tuple(row) for x, _ in batches for row in x.tolist()]
     assert len(set(starts)) == 150
@@ -232,7 +248,8 @@ def test_a_world_is_restored_with_the_same_films(dtype):
 # What is measured
 
 def probe(x, y, x_test):
-    """Least squares with a small ridge, by lstsq on the rows together with √(N·ridge) rows for the ridge."""
+    """Least squares with a small ridge, by lstsq on the rows together with √(N·ridge) rows for the
+    ridge."""
     x, y, x_test = (np.asarray(each, np.float64) for each in (x, y, x_test))
     x_mean, y_mean, (N, D) = x.mean(axis=0), y.mean(axis=0), x.shape
     rows = np.concatenate([x - x_mean, math.sqrt(N * 1e-6) * np.eye(D)])
@@ -249,13 +266,17 @@ def explained(y, predicted):
 
 
 def read_by_hand(world, fit, test):
-    """What the probes read, window by window. fit, test: (latents (N, 13, D), rolled out (N, 12, D))."""
+    """What the probes read, window by window.
+
+    fit, test: (latents (N, 13, D), rolled out (N, 12, D)).
+    """
     rows = {"seen": ([], []), "all": ([], [])}
     for side, (films, (latents, _)) in enumerate([(world.probed, fit), (world.held_out, test)]):
         for n in range(PROBED):
             for t in range(13):
                 frames = films.frames[n, t:t + 3, :24]
-                row = (latents[n, t], films.position[n, t + 2], films.velocity[n, t + 2], films.frames[n, t + 2, 24:])
+                row = (latents[n, t], films.position[n, t + 2], films.velocity[n, t + 2],
+                       films.frames[n, t + 2, 24:])
                 rows["all"][side].append(row)
                 if (frames.sum(axis=1) > 0).all():
                     rows["seen"][side].append(row)
@@ -264,7 +285,8 @@ def read_by_hand(world, fit, test):
         map(np.array, zip(*side)) for side in rows["seen"])
     found["position_rmse"] = root_mean_square(probe(z, position, z_test) - position_test)
     found["velocity_r2"] = explained(velocity_test, probe(z, velocity, z_test))
-    (z, _, _, lamps), (z_test, _, _, lamps_test) = (map(np.array, zip(*side)) for side in rows["all"])
+    (z, _, _, lamps), (z_test, _, _, lamps_test) = (map(np.array, zip(*side))
+                                                    for side in rows["all"])
     found["lamps_r2"] = explained(lamps_test.astype(float), probe(z, lamps, z_test))
 
     def in_sight(films, n, frame):
@@ -274,19 +296,25 @@ def read_by_hand(world, fit, test):
               for films in (world.probed, world.held_out)]
     hidden, back = [], []
     for k in range(12):                                # step k + 1 ends at frame k + 3
-        belief = probe(fit[1][begins[0], k], world.probed.position[begins[0], k + 3], test[1][begins[1], k])
+        belief = probe(fit[1][begins[0], k], world.probed.position[begins[0], k + 3],
+                       test[1][begins[1], k])
         for n, believed in zip(begins[1], belief):
             error = believed - world.held_out.position[n, k + 3]
             if not in_sight(world.held_out, n, k + 3):
                 hidden.append(error)
             elif not in_sight(world.held_out, n, k + 2):
                 back.append(error)
-    return {**found, "hidden_rmse": root_mean_square(hidden), "reappear_rmse": root_mean_square(back)}
+    return {
+        **found, "hidden_rmse": root_mean_square(hidden), "reappear_rmse": root_mean_square(back)
+    }
 
 
 def test_measure_is_what_it_says_for_a_model_of_random_values(world):
-    training = Training(world, {**{name: option.default for name, option in options_of(Video).items()},
-                                "hidden_dim": 7, "latent_dim": 5}, np.random.default_rng(5))
+    training = Training(
+        world, {
+            **{name: option.default
+               for name, option in options_of(Video).items()}, "hidden_dim": 7, "latent_dim": 5
+        }, np.random.default_rng(5))
     model = training.model
     measured = world.measure(model)
     assert set(measured) == set(MEASURED) == set(world.columns)
@@ -294,12 +322,17 @@ def test_measure_is_what_it_says_for_a_model_of_random_values(world):
     def relu(v):
         return np.where(v > 0, v, 0)
 
-    p = {name: parameter.value.astype(np.float64) for name, parameter in model.named_parameters().items()}
+    p = {
+        name: parameter.value.astype(np.float64)
+        for name, parameter in model.named_parameters().items()
+    }
     net = lambda name, v: relu(v @ p[f"{name}.0.weight"].T + p[f"{name}.0.bias"]) @ p[f"{name}.2.weight"].T + \
         p[f"{name}.2.bias"]
     both = []
     for films in world.probed, world.held_out:
-        latents = np.stack([net("context_encoder", films.frames[:, t:t + 3].reshape(PROBED, 84)) for t in range(13)], 1)
+        latents = np.stack([
+            net("context_encoder", films.frames[:, t:t + 3].reshape(PROBED, 84)) for t in range(13)
+        ], 1)
         rolled = [latents[:, 0]]
         for _ in range(12):
             rolled.append(rolled[-1] + net("predictor.net", rolled[-1]))
@@ -317,7 +350,8 @@ def test_measure_is_what_it_says_for_a_model_of_random_values(world):
 
 
 class Oracle:
-    """Stands in for a model: its latent of a window, and what it rolls out, are made of the truth."""
+    """Stands in for a model: its latent of a window, and what it rolls out, are made of the truth.
+    """
 
     def __init__(self, world, latent, ahead):
         self.world, self.latent, self.ahead = world, latent, ahead
@@ -337,13 +371,15 @@ class Oracle:
 
 def test_a_model_that_knows_where_the_ball_is_measures_no_error(world):
     def latent(films):                                 # (N, 13, 2) of the newest frame
-        return np.stack([3 * films.position[:, 2:] - 7, films.velocity[:, 2:] + films.position[:, 2:]], axis=2)
+        return np.stack(
+            [3 * films.position[:, 2:] - 7, films.velocity[:, 2:] + films.position[:, 2:]], axis=2)
 
     oracle = Oracle(world, latent, lambda films, k: latent(films)[:, k])
     measured = world.measure(oracle)
     assert measured["relative_loss"] == 0
     for name in "position_rmse", "hidden_rmse", "reappear_rmse":
-        assert measured[name] < 1e-4                   # a ridge of 1e-6 on a variance of 50 and of some 0.7
+        # a ridge of 1e-6 on a variance of 50 and of some 0.7
+        assert measured[name] < 1e-4
     assert measured["velocity_r2"] > 1 - 1e-4 and abs(measured["lamps_r2"]) < 0.005
 
 
@@ -355,9 +391,13 @@ def test_a_model_that_looks_at_the_lamps_tells_them_and_nothing_else(world):
 
 
 def test_a_belief_that_is_off_by_a_known_noise_is_measured_as_that(world):
-    """The probe of each step is fitted to what is rolled out, and a noise of its own stays: 0.5 px, here."""
+    """The probe of each step is fitted to what is rolled out, and a noise of its own stays: 0.5 px,
+    here."""
     rng = np.random.default_rng(0)
-    noise = {id(films): 0.5 * rng.standard_normal((PROBED, 13)) for films in (world.probed, world.held_out)}
+    noise = {
+        id(films): 0.5 * rng.standard_normal((PROBED, 13))
+        for films in (world.probed, world.held_out)
+    }
 
     def latent(films):
         return np.stack([films.position[:, 2:] + noise[id(films)]], axis=2)
@@ -387,7 +427,8 @@ def test_one_encoder_stands_on_both_sides_when_joint_and_two_when_not(world):
         model = build(target=treatment)
         assert model.target_encoder is not model.context_encoder
         assert not np.shares_memory(model.target_encoder.value, model.context_encoder.value)
-        assert np.array_equal(model.target_encoder.value, model.context_encoder.value) == (treatment == "ema")
+        assert np.array_equal(model.target_encoder.value,
+                              model.context_encoder.value) == (treatment == "ema")
     assert shared.encode_context(np.zeros((3, 84), np.float32))[0].shape == (3, 16)
 
 
@@ -403,8 +444,11 @@ class Step(Module):
 
 def small_step(world, **given):
     """A small float64 model, and a batch of 4 films with 3 windows ahead."""
-    config = {**{name: option.default for name, option in options_of(Video).items()}, "hidden_dim": 5, "latent_dim": 3,
-              "dtype": "float64", **given}
+    config = {
+        **{name: option.default
+           for name, option in options_of(Video).items()}, "hidden_dim": 5, "latent_dim": 3,
+        "dtype": "float64", **given
+    }
     model = world.build(config, np.random.default_rng(0), VICReg(1, 0.3))
     windows = films(0, 4, 6).windows.transpose(1, 0, 2)
     return Step(model), (np.ascontiguousarray(windows[0]), np.ascontiguousarray(windows[1:]))
@@ -413,7 +457,8 @@ def small_step(world, **given):
 def test_the_gradients_of_a_whole_step_with_one_encoder(world):
     step, batch = small_step(world, target="joint")
     gradients = check(step, batch, rng=np.random.default_rng(1))
-    assert len(gradients) == 12 and all(gradient.passed for gradient in gradients)     # the encoder's under two names
+    # the encoder's under two names
+    assert len(gradients) == 12 and all(gradient.passed for gradient in gradients)
     assert all(gradient.analytic.any() for gradient in gradients)
 
 
@@ -433,15 +478,18 @@ def test_the_gradients_of_the_next_frame():
     rng = np.random.default_rng(0)
     net = Sequential(Linear(84, 3, rng, np.float64), ReLU(), Linear(3, 28, rng, np.float64))
     gradients = check(NextFrame(net), rng.standard_normal((3, 84)), rng=rng)
-    assert len(gradients) == 5 and all(gradient.passed and gradient.analytic.any() for gradient in gradients)
+    assert len(gradients) == 5 and all(gradient.passed and gradient.analytic.any()
+                                       for gradient in gradients)
 
 
 @pytest.mark.parametrize("target", ["joint", "stopgrad", "ema"])
 def test_the_gradients_of_a_whole_step_of_the_pixel_predictor(world, target):
-    """There is no encoder to treat in this way or that, and none whose latents a regularizer would ask of."""
+    """There is no encoder to treat in this way or that, and none whose latents a regularizer would
+    ask of."""
     step, batch = small_step(world, predict="pixels", target=target)
     gradients = check(step, batch, rng=np.random.default_rng(1))
-    assert len(gradients) == 8 and all(gradient.passed and gradient.analytic.any() for gradient in gradients)
+    assert len(gradients) == 8 and all(gradient.passed and gradient.analytic.any()
+                                       for gradient in gradients)
     x, y = batch
     prediction, errors = x, []
     for target in y:
@@ -451,11 +499,14 @@ def test_the_gradients_of_a_whole_step_of_the_pixel_predictor(world, target):
 
 
 def test_the_pixel_predictor_is_of_the_same_size(few_films):
-    """The same layers: its encoder's and then the predictor's, which gives a frame in place of a latent."""
+    """The same layers: its encoder's and then the predictor's, which gives a frame in place of a
+    latent."""
     sizes = []
     for predict in "latents", "pixels":
         model = Training.start("video", {"predict": predict}).model
-        sizes.append([p.value.shape for name, p in model.named_parameters().items() if "target" not in name])
+        sizes.append([
+            p.value.shape for name, p in model.named_parameters().items() if "target" not in name
+        ])
     latents, pixels = sizes
     assert len(latents) == len(pixels) == 8
     assert pixels[:6] == latents[:6] and pixels[6:] == [(28, latents[6][1]), (28,)]
@@ -468,12 +519,14 @@ def test_a_short_training_improves_on_the_untrained_encoder(short):
     assert first["epoch"] == 0 and last["epoch"] == 2
     for name in "loss", "relative_loss", "position_rmse", "hidden_rmse", "reappear_rmse":
         assert last[name] < 0.95 * first[name], name
-    assert last["velocity_r2"] > first["velocity_r2"] + 0.2 and last["latent_std"] > 2 * first["latent_std"]
+    assert last["velocity_r2"] > first["velocity_r2"] + 0.2 and last[
+        "latent_std"] > 2 * first["latent_std"]
 
 
 @pytest.fixture
 def few_films(monkeypatch):
-    """Short epochs, and probes fitted on few films, where it does not matter how well anything is learned."""
+    """Short epochs, and probes fitted on few films, where it does not matter how well anything is
+    learned."""
     monkeypatch.setattr("minijepa.worlds.video.PROBED", 150)
     monkeypatch.setattr("minijepa.worlds.video.STEPS", 8)
 
@@ -501,8 +554,9 @@ def stop_after(epochs, *options):
         run(*options)
 
 
-@pytest.mark.parametrize("options", [["--decay", 1], [], ["--decay", 0.5, "--target", "ema", "--regularizer", "sigreg"],
-                                     ["--predict", "pixels"]])
+@pytest.mark.parametrize(
+    "options", [["--decay", 1], [], ["--decay", 0.5, "--target", "ema", "--regularizer", "sigreg"],
+                ["--predict", "pixels"]])
 def test_a_run_that_was_interrupted_goes_on_to_the_same_bytes(options, few_films):
     whole, report = run("--epochs", 4, *options)
     assert run("--epochs", 4, *options)[0] == whole
@@ -521,7 +575,8 @@ def test_the_schedule_belongs_to_the_planned_total(few_films):
     with np.load("run.npz") as archive:
         assert json.loads(str(archive["state/config"]))["epochs"] == 3
     for total in 2, 5:
-        with pytest.raises(UserError, match=rf"run.npz was planned for 3 epochs.*--epochs {total} is another training"):
+        with pytest.raises(UserError, match=rf"run.npz was planned for 3 epochs.*--epochs {total} "
+                                            r"is another training"):
             main([*SMALL, "--resume", "run.npz", "--save", "run.npz", "--epochs", str(total)])
     with open("run.npz", "rb") as file:
         assert file.read() == before
@@ -538,21 +593,28 @@ def test_another_seed_and_another_world_are_told_apart(few_films):
 
 
 def test_python_trains_it_too(few_films):
-    model, history = train("video", {"epochs": 1, "hidden_dim": 8, "latent_dim": 4, "batch_size": 4})
+    model, history = train("video",
+                           {"epochs": 1, "hidden_dim": 8, "latent_dim": 4, "batch_size": 4})
     assert history == run("--epochs", 1)[1]["history"]
-    assert list(history[0])[:2] == ["epoch", "loss"] and set(history[0]) == {"epoch", "loss", *MEASURED}
+    assert list(history[0])[:2] == ["epoch", "loss"] and set(
+        history[0]) == {"epoch", "loss", *MEASURED}
     assert model.encode_context(np.zeros((1, 84), np.float32))[0].shape == (1, 4)
 
 
 @pytest.mark.parametrize("options, fragments", [
-    (["--hidden-dim", "0"], ["--hidden-dim", "'0'"]), (["--latent-dim", "1.5"], ["--latent-dim", "whole", "'1.5'"]),
+    (["--hidden-dim", "0"], ["--hidden-dim", "'0'"]),
+    (["--latent-dim", "1.5"], ["--latent-dim", "whole", "'1.5'"]),
     (["--predict", "frames"], ["--predict", "latents, pixels", "'frames'"]),
-    (["--decay", "1.1"], ["--decay", "at most 1", "'1.1'"]), (["--decay", "-0.1"], ["--decay", "'-0.1'"]),
+    (["--decay", "1.1"], ["--decay", "at most 1", "'1.1'"]),
+    (["--decay", "-0.1"], ["--decay", "'-0.1'"]),
     (["--regularizer", "lejepa"], ["--regularizer", "vicreg", "'lejepa'"]),
-    (["--covariance-weight", "nan"], ["--covariance-weight", "'nan'"]), (["--batch-size", "0"], ["--batch-size", "'0'"]),
+    (["--covariance-weight", "nan"], ["--covariance-weight", "'nan'"]),
+    (["--batch-size", "0"], ["--batch-size", "'0'"]),
     (["--regularizer", "vicreg", "--batch-size", "1"], ["--batch-size", "at least 2"]),
-    (["--corpus", "text.txt"], ["unrecognized arguments", "--corpus"]), (["--embed-dim", "3"], ["--embed-dim"]),
-    (["--save", "no/where.npz"], ["no/where.npz"]), (["--resume", "missing.npz"], ["missing.npz"]),
+    (["--corpus", "text.txt"], ["unrecognized arguments", "--corpus"]),
+    (["--embed-dim", "3"], ["--embed-dim"]),
+    (["--save", "no/where.npz"], ["no/where.npz"]),
+    (["--resume", "missing.npz"], ["missing.npz"]),
 ])
 def test_what_cannot_be_used_is_refused_in_a_line(options, fragments):
     with pytest.raises(UserError) as caught:
@@ -600,7 +662,8 @@ def test_what_the_latent_believes_is_the_probe_of_each_step(short):
     world, model, _ = short
     rolled = [model.predict(np.ascontiguousarray(films.windows[:, 0]), AHEAD)[0].astype(np.float64)
               for films in (world.probed, world.held_out)]                     # (K, N, latent)
-    seen = ((world.probed.position[:, :3] < 10.5) | (world.probed.position[:, :3] > 13.5)).all(axis=1)
+    seen = ((world.probed.position[:, :3] < 10.5) |
+            (world.probed.position[:, :3] > 13.5)).all(axis=1)
     believed = world.believed(model)
     assert believed.shape == (PROBED, 12)
     for k in range(12):
@@ -615,45 +678,55 @@ def test_the_report_stands_beside_honest_baselines(short):
     text, findings = world.report(model, config, {"another": other})
     baselines = findings["baselines"]
     width = config["latent_dim"]
-    assert list(baselines) == ["another", "untrained encoder", f"PCA of the input to {width}", "raw input", "the mean"]
+    assert list(baselines) == [
+        "another", "untrained encoder", f"PCA of the input to {width}", "raw input", "the mean"
+    ]
     assert all(sorted(row) == sorted(READ) for row in baselines.values())
     own = {name: history[-1][name] for name in READ}
     assert baselines["another"] == pytest.approx(own, rel=1e-9)
 
     heading, *lines = text.splitlines()
     order = [name for name in world.columns if name in READ]
-    assert re.split(r"\s{2,}", heading) == ["held out, by linear probe", *(world.columns[name][0] for name in order)]
+    assert re.split(r"\s{2,}", heading) == [
+        "held out, by linear probe", *(world.columns[name][0] for name in order)
+    ]
     for (what, row), line in zip({"this model": own, **baselines}.items(), lines, strict=True):
         assert line.startswith(what)
         assert [float(cell) for cell in line[len(what):].split()] == pytest.approx(
             [row[name] for name in order], abs=0.000501)
 
     mean = baselines["the mean"]
-    seen = [((films.position[:, None, :] < 10.5) | (films.position[:, None, :] > 13.5))[:, 0] for films in
-            (world.probed, world.held_out)]
+    seen = [((films.position[:, None, :] < 10.5) | (films.position[:, None, :] > 13.5))[:, 0]
+            for films in (world.probed, world.held_out)]
     whole = [np.stack([each[:, t:t + 3].all(axis=1) for t in range(13)], axis=1) for each in seen]
     middle = world.probed.position[:, 2:][whole[0]].mean()
     assert mean["position_rmse"] == pytest.approx(
         root_mean_square(world.held_out.position[:, 2:][whole[1]] - middle), rel=1e-9)
     for name in "velocity_r2", "lamps_r2":
         assert -0.01 < mean[name] <= 0
-    assert baselines["raw input"]["lamps_r2"] > 0.999 and baselines["raw input"]["position_rmse"] < 0.3
+    assert baselines["raw input"]["lamps_r2"] > 0.999 and baselines["raw input"][
+        "position_rmse"] < 0.3
 
 
 def test_the_raw_input_and_its_principal_components_are_read_as_a_model_is(short):
     """No rollout: the first window stays, and the probe of each step must look ahead by itself."""
     world, model, _ = short
-    config = {**{name: option.default for name, option in options_of(Video).items()}, "latent_dim": 5}
+    config = {
+        **{name: option.default
+           for name, option in options_of(Video).items()}, "latent_dim": 5
+    }
     baselines = world.report(model, config, {})[1]["baselines"]
     windows = [films.windows.astype(np.float64) for films in (world.probed, world.held_out)]
     rows = windows[0].reshape(-1, 84)
     vectors = np.linalg.eigh(np.cov(rows.T))[1][:, ::-1][:, :5]
     for what, features in {"raw input": windows,
-                           "PCA of the input to 5": [(each - rows.mean(axis=0)) @ vectors for each in windows]}.items():
+                           "PCA of the input to 5":
+                               [(each - rows.mean(axis=0)) @ vectors for each in windows]}.items():
         fit, test = ((each, each[:, :1].repeat(12, axis=1)) for each in features)
         wanted = read_by_hand(world, fit, test)
         for name in READ:
-            assert baselines[what][name] == pytest.approx(wanted[name], rel=1e-4, abs=1e-5), (what, name)
+            assert baselines[what][name] == pytest.approx(wanted[name], rel=1e-4,
+                                                          abs=1e-5), (what, name)
 
 
 def test_the_untrained_encoder_is_that_of_the_start(short):
@@ -663,10 +736,13 @@ def test_the_untrained_encoder_is_that_of_the_start(short):
     start = {name: history[0][name] for name in READ}
     fresh = Training.start("video", {}).model
     again = world.build(config, np.random.default_rng(config["seed"]), no_regularizer)
-    assert baselines["untrained encoder"] == pytest.approx({name: world.measure(again)[name] for name in READ}, rel=1e-9)
+    assert baselines["untrained encoder"] == pytest.approx(
+        {name: world.measure(again)[name]
+         for name in READ}, rel=1e-9)
     assert [p.value.shape for p in again.named_parameters().values()] == \
         [p.value.shape for p in fresh.named_parameters().values()]
-    for name in "position_rmse", "hidden_rmse":        # another draw than that of the run, of the same kind
+    for name in "position_rmse", "hidden_rmse":
+        # another draw than that of the run, of the same kind
         assert baselines["untrained encoder"][name] == pytest.approx(start[name], rel=0.3)
 
 
@@ -676,16 +752,19 @@ def test_what_the_command_prints_and_writes(capsys, few_films):
     with open("run.json", encoding="utf-8") as file:
         made = json.load(file)
     about, header, *rows = out.splitlines()
-    assert err == "" and "\r" not in out and about.startswith("video: a strip of 24 pixels and 4 lamps")
+    assert err == "" and "\r" not in out and about.startswith("video: a strip of 24 pixels and 4 "
+                                                              "lamps")
     names = list(made["history"][0])
     assert set(names) == {"epoch", "loss", *MEASURED}
     for line, row in zip(rows, made["history"]):
         values = [row["epoch"], row["loss"], *(row[name] for name in Video.columns)]
         assert [float(cell) for cell in line.split()] == pytest.approx(values, abs=0.00501)
     assert rows[2].startswith("held out, by linear probe") and rows[3].startswith("this model")
-    assert rows[4].startswith("pixel predictor") and out.count("o reality, x what the latent believes") == 1
-    assert list(made["result"]["baselines"]) == ["pixel predictor", "untrained encoder", "PCA of the input to 4",
-                                                 "raw input", "the mean"]
+    assert rows[4].startswith("pixel predictor") and out.count("o reality, x what the latent "
+                                                               "believes") == 1
+    assert list(made["result"]["baselines"]) == [
+        "pixel predictor", "untrained encoder", "PCA of the input to 4", "raw input", "the mean"
+    ]
     assert {name: value for name, value in made["result"].items() if name != "baselines"} == \
         {name: value for name, value in made["history"][-1].items() if name != "epoch"}
     assert made["config"]["world"] == "video" and made["config"]["predict"] == "latents"
@@ -695,6 +774,8 @@ def test_the_comparison_is_trained_in_the_same_way(few_films):
     main([*SMALL, "--epochs", "1", "--compare", "--quiet", "--json", "run.json"])
     with open("run.json", encoding="utf-8") as file:
         made = json.load(file)
-    _, history = train("video", {"epochs": 1, "hidden_dim": 8, "latent_dim": 4, "batch_size": 4, "predict": "pixels"})
+    _, history = train(
+        "video",
+        {"epochs": 1, "hidden_dim": 8, "latent_dim": 4, "batch_size": 4, "predict": "pixels"})
     pixels = made["result"]["baselines"]["pixel predictor"]
     assert pixels == pytest.approx({name: history[-1][name] for name in READ}, rel=1e-9)

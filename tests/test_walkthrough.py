@@ -19,7 +19,9 @@ def test_the_document_is_true(name, check):
 
 
 def test_the_readme_begins_with_the_two_commands():
-    blocks = [block.text.strip() for block in document("README.md").blocks if block.language == "sh"]
+    blocks = [
+        block.text.strip() for block in document("README.md").blocks if block.language == "sh"
+    ]
     install, tests = [block for block in blocks if block.startswith("python3 -m venv")]
     assert install.endswith("-m minijepa.train") and tests.endswith("-m pytest")
 

@@ -27,7 +27,8 @@ CONCEPTS = {frozenset(group) for agents, verbs, things in FRAMES
 
 
 def random_sentences(rng, count=None, longest=7):
-    """Different sentences of 2 to `longest` words from a vocabulary of twelve; words may repeat in one."""
+    """Different sentences of 2 to `longest` words from a vocabulary of twelve; words may repeat in
+    one."""
     count = count or int(rng.integers(5, 40))
     sentences = {}
     while len(sentences) < count:
@@ -46,7 +47,8 @@ def sentences_of(world):
     """The sentences in their order in the world: a list of tuples of words."""
     spelled, start = [], 0
     for length in world.lengths.tolist():
-        spelled.append(tuple(world.vocabulary[index] for index in world.tokens[start:start + length]))
+        spelled.append(
+            tuple(world.vocabulary[index] for index in world.tokens[start:start + length]))
         start += length
     return spelled
 
@@ -116,7 +118,8 @@ def test_function_words_are_seen_and_never_hidden():
     ("co\u00adoperate zero\u200bwidth", "cooperate zerowidth"),
     ("Cafe\u0301 CAFÉ", "café café"),                  # the accent apart, and in one letter
     ("ΠΡΟΪ\u0301ΟΝ Straße ПРИВЕТ", "προΐον straße привет"),
-    ("हिन्दी में, தமிழ்!", "हिन्दी में தமிழ்"),                      # vowel signs are combining marks
+    # vowel signs are combining marks
+    ("हिन्दी में, தமிழ்!", "हिन्दी में தமிழ்"),
     ("你好，世界。 שָׁלוֹם عَرَبِيّ", "你好 世界 " + unicodedata.normalize("NFC", "שָׁלוֹם عَرَبِيّ")),
     ("½ ﬁn x²", "½ ﬁn x²"),                            # NFC, which does not spell them out
     ("i ❤️ you", "i you"),                             # the heart has an invisible mark behind it
@@ -126,7 +129,8 @@ def test_words_of_a_text(text, expected):
 
 
 letters = st.characters(exclude_categories=["Cs"])
-texts = st.text(letters) | st.text(st.sampled_from("aIΪΣ'- .❤\u00ad\u0301\u0323\u0345\ufe0f\u0f71\u0f73"))
+texts = st.text(letters) | st.text(
+    st.sampled_from("aIΪΣ'- .❤\u00ad\u0301\u0323\u0345\ufe0f\u0f71\u0f73"))
 
 
 @settings(deadline=None, max_examples=200)
@@ -164,19 +168,22 @@ def read(data):
 @given(seeds, st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_a_corpus_comes_back_as_it_was_written(seed, newline, bom):
     rng = np.random.default_rng(seed)
-    foreign = dict(zip(TWELVE, "été हिन्दी 你好 привет don't re-do ß ô z9 ζ the on".split(), strict=True))
+    foreign = dict(
+        zip(TWELVE, "été हिन्दी 你好 привет don't re-do ß ô z9 ζ the on".split(), strict=True))
     sentences = [tuple(foreign[word] for word in sentence) for sentence in random_sentences(rng)]
     lines = [" ".join(sentence) for sentence in sentences]
     for place in rng.integers(0, len(lines) + 1, 3):
         lines.insert(place, rng.choice(["", "  ", " ... "]))               # blank lines are skipped
-    lines += [line.upper() + "!" for line in rng.choice(lines, 3) if "ß" not in line]     # repeated: once
+    # repeated: once
+    lines += [line.upper() + "!" for line in rng.choice(lines, 3) if "ß" not in line]
     corpus = read(("\ufeff" * bom + newline.join(lines)).encode())
     assert corpus.sentences == sentences
 
 
 def test_the_digest_tells_corpora_apart_by_their_words_alone():
     text = "a b\nc d\ne f\ng h\ni j k\n"
-    assert read(text.encode()).digest == read(text.upper().replace("\n", ".\r\n\r\n").encode()).digest
+    assert read(text.encode()).digest == read(text.upper().replace("\n",
+                                                                   ".\r\n\r\n").encode()).digest
     others = [text.replace("i j", "i"), text.replace("a b", "a bc"), text + "l m"]
     assert len({read(other.encode()).digest for other in [text, *others]}) == 4
 
@@ -231,11 +238,14 @@ def test_another_seed_holds_out_other_sentences(seed):
 @given(seeds)
 def test_at_most_a_thousand_examples_are_measured_of_every_place(seed):
     rng = np.random.default_rng(seed)
-    length = int(rng.integers(2, 7))                   # of every sentence: about 2,200 examples are held out
+    # of every sentence: about 2,200 examples are held out
+    length = int(rng.integers(2, 7))
     sentences = np.unique(rng.integers(0, 300, (11_000 // length, length)), axis=0)
-    world = Words(rng, corpus=Corpus([tuple(map(str, sentence)) for sentence in sentences.tolist()], ""))
+    world = Words(rng, corpus=Corpus([tuple(map(str, sentence))
+                                      for sentence in sentences.tolist()], ""))
     first = int(world.lengths[:-(len(sentences) // 5)].sum())
-    assert MEASURED / 2 <= len(world.held_out) == len(set(world.held_out.tolist())) <= MEASURED == 1000
+    assert MEASURED / 2 <= len(world.held_out) == len(set(
+        world.held_out.tolist())) <= MEASURED == 1000
     assert world.held_out.min() >= first
     places = np.bincount((world.held_out - first) % length, minlength=length)
     assert places.min() > 0.6 * len(world.held_out) / length
@@ -247,7 +257,8 @@ def test_at_most_a_thousand_examples_are_measured_of_every_place(seed):
 @given(seeds)
 def test_a_context_is_the_sentence_without_the_hidden_place(seed):
     world = random_world(seed)
-    places = np.random.default_rng(seed).choice(len(world.tokens), 9)          # any order, repeats, any word
+    # any order, repeats, any word
+    places = np.random.default_rng(seed).choice(len(world.tokens), 9)
     (context_ids, mask), target_ids = world.examples(places)
     starts = [sum(world.lengths[:index]) for index in range(len(world.lengths) + 1)]
     contexts = []
@@ -259,7 +270,8 @@ def test_a_context_is_the_sentence_without_the_hidden_place(seed):
     assert context_ids.shape == mask.shape == (9, longest) and mask.dtype == bool
     assert target_ids.tolist() == [world.tokens[places].tolist()]
     for row, here, context in zip(context_ids.tolist(), mask.tolist(), contexts):
-        assert here == [True] * len(context) + [False] * (longest - len(context))     # padding at the end
+        # padding at the end
+        assert here == [True] * len(context) + [False] * (longest - len(context))
         assert row[:len(context)] == context
 
 
@@ -294,7 +306,8 @@ def test_a_batch_larger_than_the_data_is_refused():
 # ---- measuring, with models made by hand
 
 class HandMade:
-    """Latents from a table, one row a word; the prediction is the sum of the context's rows of another."""
+    """Latents from a table, one row a word; the prediction is the sum of the context's rows of
+    another."""
 
     def __init__(self, latents, contributions):
         self.latents, self.contributions = latents, contributions
@@ -313,7 +326,8 @@ def random_model(world, seed, dimension=4):
 
 
 def coarse_model(world, seed):
-    """All latents lie on six half-axes and predictions on whole numbers: most cosines tie, exactly."""
+    """All latents lie on six half-axes and predictions on whole numbers: most cosines tie, exactly.
+    """
     rng = np.random.default_rng(seed)
     latents = np.concatenate([np.eye(3), -np.eye(3)])[rng.integers(0, 6, len(world.vocabulary))]
     return HandMade(latents * 2.0 ** rng.integers(-2, 3, (len(latents), 1)),
@@ -333,7 +347,8 @@ def cosines(world, model, context):
 
 
 def interchangeable(world, one, other):
-    return one == other or not world.is_corpus and any({one, other} <= concept for concept in CONCEPTS)
+    return one == other or not world.is_corpus and any({one, other} <= concept
+                                                       for concept in CONCEPTS)
 
 
 @few
@@ -348,7 +363,8 @@ def test_a_hit_is_a_nearest_word_of_the_hidden_concept(seed):
         top.append(word in best_first[:5])
     measured = world.measure(model)
     assert measured["hits"] == pytest.approx(np.mean(hits), abs=1e-12)
-    assert measured.get("top5_hits") == (pytest.approx(np.mean(top), abs=1e-12) if world.is_corpus else None)
+    assert measured.get("top5_hits") == (pytest.approx(np.mean(top), abs=1e-12)
+                                         if world.is_corpus else None)
 
 
 def test_a_model_that_knows_hits_always_and_its_opposite_never():
@@ -428,7 +444,8 @@ def test_the_columns_are_what_is_measured_in_order(seed):
     " the cat (climbed) up the ____!"])
 def test_a_prompt_as_it_is_pasted(prompt):
     world = Words(np.random.default_rng(0))
-    assert [world.vocabulary[index] for index in world.parse(prompt)[0]] == "the cat climbed up the".split()
+    assert [world.vocabulary[index]
+            for index in world.parse(prompt)[0]] == "the cat climbed up the".split()
 
 
 @some
@@ -441,7 +458,8 @@ def test_any_word_of_a_sentence_may_be_the_blank(seed):
     prompt = " ".join([*sentence[:place], "__", *sentence[place + 1:]])
     parsed = world.parse(prompt)
     assert parsed.shape == (1, len(sentence) - 1)
-    assert [world.vocabulary[index] for index in parsed[0]] == sentence[:place] + sentence[place + 1:]
+    assert [world.vocabulary[index]
+            for index in parsed[0]] == sentence[:place] + sentence[place + 1:]
 
 
 @pytest.mark.parametrize("prompt, message", [
@@ -478,7 +496,8 @@ def test_nearest_are_all_words_in_the_order_of_their_cosine(seed, count):
     expected = sorted(near, key=near.get, reverse=True)[:count]
     nearest = world.nearest(model, " ".join(context) + " __", count)
     assert [word for word, _ in nearest] == expected
-    assert [found for _, found in nearest] == pytest.approx([near[word] for word in expected], abs=1e-14)
+    assert [found for _, found in nearest] == pytest.approx([near[word]
+                                                             for word in expected], abs=1e-14)
 
 
 # ---- what is shown
@@ -486,10 +505,12 @@ def test_nearest_are_all_words_in_the_order_of_their_cosine(seed, count):
 def shown(world, model):
     """[(prompt, [(word, cosine), …]), …] as answers() has it."""
     lines = world.answers(model).splitlines()
-    if len(lines) < 2:                                 # of a corpus where there is no prompt to show
+    if len(lines) < 2:
+        # of a corpus where there is no prompt to show
         assert world.is_corpus and "never saw" in "".join(lines)
         return []
-    nearest = [[(word, float(number)) for word, number in re.findall(r"(\S+) (-?\d\.\d\d)(?:  |$)", line)]
+    nearest = [[(word, float(number))
+                for word, number in re.findall(r"(\S+) (-?\d\.\d\d)(?:  |$)", line)]
                for line in lines[1::2]]
     return list(zip(lines[::2], nearest, strict=True))
 

@@ -69,10 +69,12 @@ def test_the_gradient_of_a_whole_step_is_right(name, seed):
     model, (x, y, z) = training.model, next(training.world.batches(5, rng))
     if model.treatment == "ema":                       # as in training, where the two differ
         model.target_encoder.value += 0.1 * rng.standard_normal(model.target_encoder.value.shape)
-    regularizer = model.regularizer                    # which may draw at random: each time the same
+    # which may draw at random: each time the same
+    regularizer = model.regularizer
     model.regularizer = lambda latents: copy.deepcopy(regularizer)(latents)
     gradients = {g.name: g for g in check_step(model, x, y, z, rng=rng)}
-    assert all(g.passed for g in gradients.values()), [g for g in gradients.values() if not g.passed]
+    assert all(g.passed
+               for g in gradients.values()), [g for g in gradients.values() if not g.passed]
     for part in ("context_encoder", "predictor"):
         assert any(g.analytic.any() for key, g in gradients.items() if key.startswith(part))
 
@@ -84,8 +86,12 @@ def test_the_dtype_is_kept(name, dtype):
     list(training.rows())
     model, (x, y, z) = training.model, next(training.world.batches(5, training.rng))
     loss, _ = model.forward(x, y, z)
-    found = [*arrays((x, y, z)), loss, model.predict(x, z)[0], model.encode_target(y)[0], model.value,
-             model.grad, *(v for v in training.optimizer.state.values() if v.ndim)]
+    found = [
+        *arrays((x, y, z)), loss,
+        model.predict(x, z)[0],
+        model.encode_target(y)[0], model.value, model.grad,
+        *(v for v in training.optimizer.state.values() if v.ndim)
+    ]
     assert {array.dtype.name for array in found if array.dtype.kind == "f"} == {dtype}
 
 
@@ -170,8 +176,9 @@ def test_measuring_draws_nothing_and_changes_nothing(name):
 def test_the_schedule_is_told_how_much_is_done(name, monkeypatch):
     kind, done = world_class(name), []
     schedule = kind.schedule
-    monkeypatch.setattr(kind, "schedule",
-                        lambda self, model, share: done.append(share) or schedule(self, model, share))
+    monkeypatch.setattr(
+        kind, "schedule",
+        lambda self, model, share: done.append(share) or schedule(self, model, share))
     training = Training.start(kind, small(name, epochs=4))
     list(training.rows())
     assert done == [0, 0.25, 0.5, 0.75]
@@ -202,7 +209,8 @@ def test_a_value_that_an_option_cannot_take_is_named_with_the_option(name):
             with pytest.raises(UserError) as caught:
                 train(world_class(name), small(name, **{key: value}))
             one_line(caught, value)
-            assert flag in str(caught.value) or f"cannot read the {key} {value}" in str(caught.value)
+            assert flag in str(caught.value) or f"cannot read the {key} {value}" in str(
+                caught.value)
             with pytest.raises(UserError) as again:
                 main([name, f"{flag}={value}"])
             assert str(again.value) == str(caught.value)
@@ -220,7 +228,8 @@ def test_help_shows_every_option_with_its_default_and_choices(name, capsys):
         choices = getattr(option.read, "choices", None)
         value = "{" + ",".join(choices) + "}" if choices else "X"
         default = "" if option.default is None else f" (default: {option.default})"
-        assert f"--{key.replace('_', '-')} {value} {' '.join(option.help.split())}{default}" in shown
+        described = f"{' '.join(option.help.split())}{default}"
+        assert f"--{key.replace('_', '-')} {value} {described}" in shown
     for extra, text in world_class(name).extras.items():
         assert f"--{extra} {text}" in shown
     assert ("--compare" in shown) == bool(world_class(name).comparisons)
@@ -249,7 +258,8 @@ def test_a_checkpoint_of_another_world_is_refused(name):
     checkpoint.save("other.npz", *training.state())
     with pytest.raises(UserError) as caught:
         main([name, "--resume", "other.npz"])
-    one_line(caught, f"other.npz is of the world {world_class(other).name}, not {world_class(name).name}")
+    one_line(caught, f"other.npz is of the world {world_class(other).name}, not "
+                     f"{world_class(name).name}")
 
 
 # What is printed, written and drawn
@@ -270,13 +280,18 @@ def test_the_table_of_probes_and_the_json_tell_the_same(name, compare, capsys):
     assert list(made) == ["config", "history", "result", "seconds"] and made["seconds"] > 0
     columns = made["history"][0].keys() - {"epoch", "loss"}
     assert columns >= kind.columns.keys()
-    assert made["result"].items() >= {key: made["history"][-1][key] for key in ["loss", *columns]}.items()
+    assert made["result"].items() >= {key: made["history"][-1][key]
+                                      for key in ["loss", *columns]}.items()
     rows = made["result"]["probes"]
     labels = ["this model", *kind.comparisons] if compare else ["this model"]
-    wanted = [*labels, "untrained encoder", "PCA of the input to …", "raw input", *kind.handmade, kind.guess]
+    wanted = [
+        *labels, "untrained encoder", "PCA of the input to …", "raw input", *kind.handmade,
+        kind.guess
+    ]
     assert [re.sub(r"(PCA of the input to) \d+", r"\1 …", what) for what in rows] == wanted
     titles = {key: title for key, (title, _) in kind.columns.items()}
-    heading, = [line for line in out.splitlines() if line.startswith("held out, linear probe of the")]
+    heading, = [line for line in out.splitlines() if line.startswith("held out, linear probe of "
+                                                                     "the")]
     assert f"linear probe of the {kind.probed} " in heading
     for what, row in rows.items():
         assert row.keys() == rows["this model"].keys() and row.keys() <= columns
@@ -291,7 +306,8 @@ def test_the_table_of_probes_and_the_json_tell_the_same(name, compare, capsys):
 
 @every_world
 def test_a_picture_is_drawn(name):
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'minijepa[plot]'")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install "
+                                             "'minijepa[plot]'")
     flags = [word for key, value in small(name, epochs=1).items()
              for word in (f"--{key.replace('_', '-')}", str(value))]
     for path in ("run.svg", "again.svg"):
@@ -324,7 +340,8 @@ def changed(*pairs, name="mine.py"):
     ("measure", "the world Circle lacks the method measure"),
 ])
 def test_a_missing_member_is_named(member, message):
-    before = f"    def {member}(" if f"def {member}(" in Path(CIRCLE).read_text() else f"    {member} = "
+    before = f"    def {member}(" if f"def {member}(" in Path(
+        CIRCLE).read_text() else f"    {member} = "
     path = changed((before, before.replace(member, "another_" + member)))
     with pytest.raises(UserError) as caught:
         main([path])
@@ -336,35 +353,41 @@ def test_a_missing_member_is_named(member, message):
 
 MISTAKES = {
     "two classes": ([("class Circle", "class Other(World):\n    pass\n\n\nclass Circle")],
-                    "mine.py: wanted one class that is a minijepa.worlds.base.World, found Other, Circle"),
+                    "mine.py: wanted one class that is a minijepa.worlds.base.World, found Other, "
+                    "Circle"),
     "no class": ([("class Circle(World)", "class Circle")], "found none"),
-    "a taken name": ([('"circle"', '"words"')], "mine.py: the name 'words' is taken; choose another"),
-    "no Python": ([("class Circle(World):", "class Circle(World)")], "mine.py, line 13: expected ':'"),
-    "no z": ([("yield self.draw(size, rng)", "yield self.draw(size, rng)[:2]")],
-             "circle.batches: wanted (x, y, z), z None where nothing is told; was given tuple of 2"),
+    "a taken name":
+        ([('"circle"', '"words"')], "mine.py: the name 'words' is taken; choose another"),
+    "no Python":
+        ([("class Circle(World):", "class Circle(World)")], "mine.py, line 13: expected ':'"),
+    "no z": ([
+        ("yield self.draw(size, rng)", "yield self.draw(size, rng)[:2]")
+    ], "circle.batches: wanted (x, y, z), z None where nothing is told; was given tuple of 2"),
     "no tuple": ([("yield self.draw(size, rng)", "yield self.draw(size, rng)[1]")],
                  "circle.batches: wanted (x, y, z)"),
     "y without K": ([("yield self.draw(size, rng)",
                       "x, y, z = self.draw(size, rng)\n            yield x, y[0], z")], "circle"),
     "y of one dimension": ([("yield self.draw(size, rng)",
                              "x, y, z = self.draw(size, rng)\n            yield x, y[0, :, 0], z")],
-                           "circle.batches: wanted y as an array (K, B, …), K targets for each of the B "
-                           "examples; was given (8,)"),
+                           "circle.batches: wanted y as an array (K, B, …), K targets for each of "
+                           "the B examples; was given (8,)"),
     "y a list": ([("yield self.draw(size, rng)",
                    "x, y, z = self.draw(size, rng)\n            yield x, list(y), z")],
                  "circle.batches: wanted y as an array (K, B, …)"),
     "y of another batch": ([("yield self.draw(size, rng)",
                              "x, y, z = self.draw(size, rng)\n            yield x, y[:, 1:], z")],
-                           "circle: wanted predictions (K, B, latent) for y (3, 7, 2); the model gives "
-                           "(3, 8, 4), and targets (3, 7, 4)"),
+                           "circle: wanted predictions (K, B, latent) for y (3, 7, 2); the model "
+                           "gives (3, 8, 4), and targets (3, 7, 4)"),
     "x of another width": ([("net(2), net(2)", "net(3), net(3)")],
-                           "circle: its model cannot take its batches: Linear: wanted shape (..., 3)"),
+                           "circle: its model cannot take its batches: Linear: wanted shape (..., "
+                           "3)"),
     "another dtype": ([('.astype(self.config["dtype"])', "")],
                       "circle: its model cannot take its batches: Linear: wanted dtype float32"),
-    "no batch": ([("range(3)", "range(0)")], "circle.batches: wanted at least one batch, was given none"),
+    "no batch":
+        ([("range(3)", "range(0)")], "circle.batches: wanted at least one batch, was given none"),
     "a column too few": ([('"std": std(s_y), ', "")],
-                         "circle.measure: wanted relative_loss, std, place_r2, as in its columns; was "
-                         "given relative_loss, place_r2"),
+                         "circle.measure: wanted relative_loss, std, place_r2, as in its columns; "
+                         "was given relative_loss, place_r2"),
     "a column too many": ([('"std": std(s_y), ', '"std": std(s_y), "more": 1.0, ')],
                           "was given relative_loss, std, more, place_r2"),
     "not finite": ([("std(s_y), ", 'float("nan"), ')], "lower --learning-rate"),
@@ -385,7 +408,8 @@ def test_a_mistake_in_a_world_is_answered_in_a_line(mistake):
     ("wrods", "there is no world 'wrods': wanted words, video"),
 ])
 def test_a_world_that_is_not_there(name, message):
-    for attempt in (lambda: main([name]), lambda: train(name), lambda: Training.load("model.npz", name)):
+    for attempt in (lambda: main([name]), lambda: train(name),
+                    lambda: Training.load("model.npz", name)):
         with pytest.raises(UserError) as caught:
             attempt()
         one_line(caught, message)
@@ -437,13 +461,15 @@ def test_the_probes_of_the_baselines_are_least_squares():
     assert rows["the mean"]["place_r2"] == pytest.approx(1 - (mean**2).sum() / spread, abs=1e-6)
     vectors = np.linalg.eigh(np.cov(x.T))[1][:, ::-1]
     left = mean @ vectors[:, 1]                        # of PCA to 1 the other direction is lost
-    assert rows["PCA of the input to 1"]["place_r2"] == pytest.approx(1 - (left**2).sum() / spread, abs=1e-4)
+    assert rows["PCA of the input to 1"]["place_r2"] == pytest.approx(1 - (left**2).sum() / spread,
+                                                                      abs=1e-4)
     untrained = world.build(training.config, np.random.default_rng(3), VICReg(1, 1))
     assert rows["untrained encoder"] == world.probe(untrained)
 
 
 def test_a_world_without_a_probe_reports_nothing():
-    Circle = world_class(changed(("**self.probe(model)", '"place_r2": 0.0'), ("def probe(", "def unused(")))
+    Circle = world_class(
+        changed(("**self.probe(model)", '"place_r2": 0.0'), ("def probe(", "def unused(")))
     training = Training.start(Circle, {"epochs": 1})
     assert training.world.report(training.model, training.config, {}) == ("", {})
     assert training.world.describe() == "A point on a circle, and where three turns take it."

@@ -17,7 +17,7 @@ from minijepa.options import Parser, UserError, run
 
 STUBS = os.path.join(os.path.dirname(__file__), "stubs")
 
-DESCRIPTION = """Write the backward passes yourself; finite differences tell you whether they are right.
+DESCRIPTION = """Write the backward passes yourself; finite differences tell if they are right.
 
   (no command)      the list: what is done, and what is next
   start             copy the exercise files to --dir; a file that is there stays as it is
@@ -59,13 +59,15 @@ def file_of(folder, name):
 
 def command(words, folder):
     """A command line to copy, with --dir where it is needed."""
-    return f"python -m minijepa.exercises {words}" + ("" if folder == "exercises" else f" --dir {shlex.quote(folder)}")
+    return f"python -m minijepa.exercises {words}" + ("" if folder == "exercises" else
+                                                      f" --dir {shlex.quote(folder)}")
 
 
 def show_next(folder, progress):
     following = progress.next()
     print("\nAll done." if following is None else
-          f"\nNext: edit {os.path.join(folder, following)}.py, then {command(f'check {following}', folder)}")
+          f"\nNext: edit {os.path.join(folder, following)}.py, then "
+          f"{command(f'check {following}', folder)}")
 
 
 def show_list(folder, progress):
@@ -89,7 +91,8 @@ def start(folder, progress):
                 shutil.copyfile(os.path.join(STUBS, name + ".py"), path)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
-    print(f"{len(TITLES) - kept} files copied to {folder}" + (f", {kept} that were there are as they were" if kept else ""))
+    print(f"{len(TITLES) - kept} files copied to {folder}" + (f", {kept} that were there are as "
+                                                              "they were" if kept else ""))
     show_next(folder, progress)
 
 
@@ -112,7 +115,10 @@ def check_one(folder, name, progress, show_output):
     if status == "passed":
         progress.passed.add(name)
     progress.save()
-    said = {"passed": "passed", "todo": "your turn", "wrong": "WRONG", "bug": "not found yet", "missing": "missing"}
+    said = {
+        "passed": "passed", "todo": "your turn", "wrong": "WRONG", "bug": "not found yet",
+        "missing": "missing"
+    }
     print(f"{name:<19} {said[status]}", flush=True)
     return report
 
@@ -135,7 +141,8 @@ def hint(name, folder, progress):
     for number, text in enumerate(HINTS[name][:shown], 1):
         print(f"{number}. {text}")
     left = len(HINTS[name]) - shown
-    print(f"({left} more: ask again)" if left else f"(that was the last; the package's own lines: {command(f'solution {name}', folder)})")
+    print(f"({left} more: ask again)" if left else "(that was the last; the package's own lines: "
+                                                   f"{command(f'solution {name}', folder)})")
     progress.hints[name] = shown
     progress.save()
 
@@ -157,7 +164,8 @@ def watch(folder, progress):
         seen = os.stat(path).st_mtime_ns               # before the check: a save during it counts
         report = check_one(folder, name, progress, show_output=True)
         if report:
-            print(f"\n{report}\n\nwatching {path}: save it to check it again, Ctrl-C to stop", flush=True)
+            print(f"\n{report}\n\nwatching {path}: save it to check it again, Ctrl-C to stop",
+                  flush=True)
             while not os.path.exists(path) or os.stat(path).st_mtime_ns == seen:
                 time.sleep(0.2)
     print("All done.")
@@ -168,14 +176,17 @@ def main(argv=None):
     parser.add_argument("command", nargs="?", default="list",
                         choices=["list", "start", "check", "hint", "solution", "watch"])
     parser.add_argument("names", nargs="*", metavar="NAME", help="of an exercise")
-    parser.add_argument("--dir", default="exercises", help="the folder of your files (default: exercises)")
+    parser.add_argument("--dir", default="exercises", help="the folder of your files (default: "
+                                                           "exercises)")
     arguments = parser.parse_args(argv)
     what, folder = arguments.command, arguments.dir
-    names = [os.path.splitext(os.path.basename(name))[0] for name in arguments.names]     # exercises/relu.py is relu
+    # exercises/relu.py is relu
+    names = [os.path.splitext(os.path.basename(name))[0] for name in arguments.names]
     for name in names:
         if name not in TITLES:
             close = difflib.get_close_matches(name, TITLES, 1)
-            raise UserError(f"there is no exercise {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+            raise UserError(f"there is no exercise {name!r}" +
+                            (f"; did you mean {close[0]!r}?" if close else ""))
     if what in ("hint", "solution") and len(names) != 1:
         raise UserError(f"{what} needs the name of one exercise: {', '.join(TITLES)}")
     if names and what not in ("check", "hint", "solution"):

@@ -1,7 +1,7 @@
 """The check of each exercise: CHECKS[name](learner) is "" where it is passed, else what is wrong.
 
-`learner` is the module that the reader has written. Gradients are examined by the doctor; all else is
-compared with what is wanted, and with what the well-known mistakes would give.
+`learner` is the module that the reader has written. Gradients are examined by the doctor; all else
+is compared with what is wanted, and with what the well-known mistakes would give.
 """
 
 import copy
@@ -20,7 +20,8 @@ from minijepa.predictors import Rollout
 from minijepa.worlds.words import Words
 
 CHECKS = {}
-K, T, B, V, E, L = 2, 3, 5, 7, 11, 13                  # all different: a factor can be told by its size
+# all different: a factor can be told by its size
+K, T, B, V, E, L = 2, 3, 5, 7, 11, 13
 SECONDS = 15                                           # that a training may take
 
 
@@ -62,31 +63,38 @@ def built(learner, original, *args):
 
 
 def same_parameters(layer, original):
-    """The learner's layer must be a Module with the original's parameters: a check would miss others."""
+    """The learner's layer must be a Module with the original's parameters: a check would miss
+    others."""
     if not isinstance(layer, Module):
         raise Fail(f"{type(layer).__name__} must stay a Module, as it was given")
-    theirs, wanted = ({name: parameter.value.shape for name, parameter in each.named_parameters().items()}
-                      for each in (layer, original))
+    theirs, wanted = ({
+        name: parameter.value.shape
+        for name, parameter in each.named_parameters().items()
+    } for each in (layer, original))
     if theirs != wanted:
-        raise Fail(f"the parameters of {type(layer).__name__} are {theirs}, wanted {wanted}: the constructor was "
-                   "given and should stay")
+        raise Fail(f"the parameters of {type(layer).__name__} are {theirs}, wanted {wanted}: the "
+                   "constructor was given and should stay")
 
 
 def judge(what, layer, *inputs, mistake=None, **more):
-    """Let the doctor examine the layer; mistake() gives the line for a mistake that is known here, or ""."""
+    """Let the doctor examine the layer; mistake() gives the line for a mistake that is known here,
+    or ""."""
     try:
         report = examine(layer, *inputs, rng=np.random.default_rng(1), **more)
     except Exception as error:
-        error.during = what                            # the runner says it beside the line that raised
+        # the runner says it beside the line that raised
+        error.during = what
         raise
     if report.passed:
         return
     try:
         line = mistake() if mistake else ""
-    except Exception:                                  # a gradient too odd to compare: the report says how
+    except Exception:
+        # a gradient too odd to compare: the report says how
         line = ""
     for finding in report.findings:
-        finding.pattern = [] if line else finding.pattern                      # a cause says more than a map
+        # a cause says more than a map
+        finding.pattern = [] if line else finding.pattern
     raise Fail(f"{what}:{line}\n{report}")
 
 
@@ -106,14 +114,16 @@ def calls_apart(what, forward, first, second, parameters):
         results.append([*([returned] if isinstance(returned, np.ndarray) else []),
                         *(parameter.grad.copy() for parameter in parameters)])
     if not all(agree(one, other, 1e-9) for one, other in zip(*results)):
-        raise Fail(f"{what}: the gradient is another one when forward is called again before backward.\n"
-                   "    diagnosis: the wrong saved value: what forward saved was overwritten by the next forward "
-                   "(in self?).\n    Keep it in a local variable of forward, which the backward of that call sees")
+        raise Fail(f"{what}: the gradient is another one when forward is called again before "
+                   "backward.\n    diagnosis: the wrong saved value: what forward saved was "
+                   "overwritten by the next forward (in self?).\n    Keep it in a local variable "
+                   "of forward, which the backward of that call sees")
 
 
 def agree(got, wanted, tolerance):
     """Whether two arrays are equal to within tolerance · the largest entry; NaN where NaN."""
-    if not isinstance(got, (np.ndarray, np.generic, float, int)) or np.shape(got) != np.shape(wanted):
+    if not isinstance(got,
+                      (np.ndarray, np.generic, float, int)) or np.shape(got) != np.shape(wanted):
         return False
     got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
     if not np.array_equal(np.isfinite(got), np.isfinite(wanted)):
@@ -124,7 +134,8 @@ def agree(got, wanted, tolerance):
 
 
 def named_mistake(got, wanted, mistakes, tolerance):
-    """The line that names the mistake {text: what it would give} that gives just this; "" if none does."""
+    """The line that names the mistake {text: what it would give} that gives just this; "" if none
+    does."""
     found = [text for text, result in mistakes.items()
              if agree(got, result, tolerance) and not agree(wanted, result, tolerance)]
     if not found:
@@ -135,7 +146,8 @@ def named_mistake(got, wanted, mistakes, tolerance):
 
 
 def compare(what, got, wanted, mistakes=None, tolerance=1e-9):
-    """Raise Fail unless the array got is the array wanted: with the worst entry, and the mistake if one fits."""
+    """Raise Fail unless the array got is the array wanted: with the worst entry, and the mistake if
+    one fits."""
     wanted = np.asarray(wanted)
     if isinstance(got, (int, float)) and not wanted.shape:
         got = np.array(got)
@@ -152,9 +164,11 @@ def compare(what, got, wanted, mistakes=None, tolerance=1e-9):
     if got.shape != wanted.shape:
         raise Fail(f"{what}: WRONG, its shape is {got.shape}, wanted {wanted.shape}{mistake}")
     difference = np.abs(got.astype(np.float64) - wanted)
-    worst = np.unravel_index(np.argmax(np.where(np.isfinite(difference), difference, np.inf)), wanted.shape)
+    worst = np.unravel_index(np.argmax(np.where(np.isfinite(difference), difference, np.inf)),
+                             wanted.shape)
     where = f"entry {list(map(int, worst))}: " if wanted.shape else ""
-    raise Fail(f"{what}: WRONG\n    {where}yours {got[worst] + 0:.6g}, wanted {wanted[worst] + 0:.6g}{mistake}")
+    raise Fail(f"{what}: WRONG\n    {where}yours {got[worst] + 0:.6g}, wanted "
+               f"{wanted[worst] + 0:.6g}{mistake}")
 
 
 def compare_path(what, got, wanted, mistakes, tolerance=1e-9):
@@ -169,16 +183,18 @@ def compare_path(what, got, wanted, mistakes, tolerance=1e-9):
 def unchanged(what, arrays, kept):
     for array, before in zip(arrays, kept):
         if not np.array_equal(array, before):
-            raise Fail(f"{what} is written into, and should be left as it was: others still need it")
+            raise Fail(f"{what} is written into, and should be left as it was: others still need "
+                       "it")
 
 
-# --- the gradients ----------------------------------------------------------------------------------
+# --- the gradients --------------------------------------------------------------------------------
 
 @exercise
 def finite_differences(learner):
     central_difference = named(learner, "central_difference")
     rng = np.random.default_rng(0)
-    cases = [((5,), (3,), 1e-2), ((3, 4), (2, 1), 1e-5), ((2, 3, 2), (1, 0, 1), 1e-3), ((1,), (0,), 1e-4)]
+    cases = [((5,), (3,), 1e-2), ((3, 4), (2, 1), 1e-5), ((2, 3, 2), (1, 0, 1), 1e-3),
+             ((1,), (0,), 1e-4)]
     for shape, index, epsilon in cases:
         x, weight = rng.standard_normal(shape) / 3, rng.standard_normal(shape)
         original, e = x.copy(), np.zeros(shape)
@@ -201,29 +217,37 @@ def finite_differences(learner):
             "only one side is measured: (f(x) − f(x − ε)) / ε": (here - left) / epsilon,
             "f(x + ε) − f(x) is divided by 2ε: the second value was not taken at x − ε":
                 (right - here) / (2 * epsilon),
-            "f(x) − f(x − ε) is divided by 2ε: the first value was not taken at x + ε": (here - left) / (2 * epsilon),
+            "f(x) − f(x − ε) is divided by 2ε: the first value was not taken at x + ε":
+                (here - left) / (2 * epsilon),
             "f was called before x was moved, or x was moved in a copy that f does not read": 0.0,
-            "it is divided by ε and not by 2ε, though the two points are 2ε apart": (right - left) / epsilon,
+            "it is divided by ε and not by 2ε, though the two points are 2ε apart":
+                (right - left) / epsilon,
             "the difference is not divided by 2ε": right - left,
             "it is divided by 2 and not by 2ε": (right - left) / 2,
             "it is multiplied by 2ε in place of divided": (right - left) * 2 * epsilon,
-            "it is divided by 2 and multiplied by ε: (… / 2 * ε) lacks its parentheses": (right - left) / 2 * epsilon,
+            "it is divided by 2 and multiplied by ε: (… / 2 * ε) lacks its parentheses":
+                (right - left) / 2 * epsilon,
             "the two are exchanged: f(x − ε) − f(x + ε)": (left - right) / (2 * epsilon),
-            "all entries of x are moved and not just x[index]": (everywhere[0] - everywhere[1]) / (2 * epsilon),
+            "all entries of x are moved and not just x[index]":
+                (everywhere[0] - everywhere[1]) / (2 * epsilon),
             "x + ε and x + 2ε were compared: x was not put back in between":
                 (at(original + 2 * e) - right) / (2 * epsilon),
-            "the argument epsilon is ignored": (at(original + default) - at(original - default)) / 2e-5,
+            "the argument epsilon is ignored":
+                (at(original + default) - at(original - default)) / 2e-5,
         }
-        what = f"x of shape {shape}, index {index}, ε = {epsilon:g}, central_difference(f, x, index, ε)"
+        what = (f"x of shape {shape}, index {index}, ε = {epsilon:g}, "
+                "central_difference(f, x, index, ε)")
         compare(what, got, (right - left) / (2 * epsilon), mistakes, tolerance=1e-12 / epsilon)
         put_back(what, x, original)
         if any(np.count_nonzero(each != original) > 1 for each in seen):
             raise Fail(f"{what}: f saw x with other entries moved than x[index] alone")
-    x = np.linspace(0.1, 0.7, 7)                       # the default ε, and x bit for bit at every entry
+    # the default ε, and x bit for bit at every entry
+    x = np.linspace(0.1, 0.7, 7)
     for index in np.ndindex(x.shape):
         before = x.copy()
         got = central_difference(lambda: float(np.sum(x**2)), x, index)
-        compare(f"f = Σ x², index {index}, with the default ε", got, 2 * before[index], tolerance=1e-8)
+        compare(f"f = Σ x², index {index}, with the default ε", got, 2 * before[index],
+                tolerance=1e-8)
         put_back(f"f = Σ x², index {index}, with the default ε", x, before)
 
 
@@ -233,9 +257,11 @@ def put_back(what, x, before):
         return
     place = np.unravel_index(np.argmax(np.abs(x - before)), x.shape)
     why = ("put back the value that was there" if abs(x[place] - before[place]) > 1e-12 else
-           "it is right but for rounding, since x + ε − ε is not always x: keep the value, and put that back")
-    raise Fail(f"{what}: the slope is right, but x is not put back as it was\n    entry {list(map(int, place))} "
-               f"was {float(before[place])!r} and now is {float(x[place])!r}: {why}")
+           "it is right but for rounding, since x + ε − ε is not always x: keep the value, and put "
+           "that back")
+    raise Fail(f"{what}: the slope is right, but x is not put back as it was\n    entry "
+               f"{list(map(int, place))} was {float(before[place])!r} and now is "
+               f"{float(x[place])!r}: {why}")
 
 
 @exercise
@@ -246,7 +272,8 @@ def relu(learner):
         judge(f"ReLU, x of shape {shape}", layer, rng.standard_normal(shape), reference=reference)
     x, dy = np.array([-1.0, 0.0, 2.0, -0.0]), np.array([3.0, 5.0, 7.0, -11.0])
     dx = layer.forward(x)[1](dy.copy())
-    compare("ReLU at the kink: dx for x = [-1, 0, 2, 0] and dy = [3, 5, 7, -11]", dx, [0.0, 0.0, 7.0, 0.0],
+    compare("ReLU at the kink: dx for x = [-1, 0, 2, 0] and dy = [3, 5, 7, -11]", dx,
+            [0.0, 0.0, 7.0, 0.0],
             {"dx is dy at x = 0, where it should be 0: x > 0, not x >= 0": [0.0, 5.0, 7.0, -11.0]})
 
 
@@ -259,8 +286,8 @@ def linear(learner):
         judge(f"Linear, x of shape {shape}", layer, rng.standard_normal(shape), reference=reference)
     args = E, E, rng, np.float64
     layer, reference = built(learner, Linear(*args), *args)
-    judge(f"Linear with as many outputs as inputs, x of shape {(B, E)}", layer, rng.standard_normal((B, E)),
-          reference=reference)
+    judge(f"Linear with as many outputs as inputs, x of shape {(B, E)}", layer,
+          rng.standard_normal((B, E)), reference=reference)
 
 
 @exercise
@@ -275,7 +302,8 @@ def mse(learner):
         prediction, target = rng.standard_normal((2, *shape))
         sizes = dict(zip(["batch size", "feature size"] if len(shape) == 2 else
                          ["number of steps", "batch size", "feature size"], shape))
-        judge(f"mse, two arrays of shape {shape}", loss, prediction, target, sizes=sizes, reference=reference)
+        judge(f"mse, two arrays of shape {shape}", loss, prediction, target, sizes=sizes,
+              reference=reference)
     wanted = losses.mse(prediction, target)[1]()
     got = loss(prediction, target)[1]()
     for name, mine, right in zip(("dprediction", "dtarget"), got, wanted):
@@ -346,7 +374,8 @@ def mistake_in_sequential(layer, parts, x):
     for part in parts:
         y, backward = part.forward(y)
         backwards.append(backward)
-    if y.shape != x.shape or not parts:                # where the widths differ, a wrong order does not even run
+    if y.shape != x.shape or not parts:
+        # where the widths differ, a wrong order does not even run
         return ""
     dy = np.random.default_rng(2).standard_normal(y.shape)
     parameters = layer.named_parameters().values()
@@ -354,13 +383,16 @@ def mistake_in_sequential(layer, parts, x):
     def gradient(backward):
         for parameter in parameters:
             parameter.grad[...] = 0
-        return np.concatenate([np.ravel(backward(dy.copy())), *(parameter.grad.ravel() for parameter in parameters)])
+        return np.concatenate([
+            np.ravel(backward(dy.copy())), *(parameter.grad.ravel() for parameter in parameters)
+        ])
 
     def through(chain):
         return gradient(functools.partial(functools.reduce, lambda dx, undo: undo(dx), chain))
 
     mistakes = {
-        "the backwards are called in the order of the layers: the last layer must come first": through(backwards),
+        "the backwards are called in the order of the layers: the last layer must come first":
+            through(backwards),
         "only the last layer's backward is called": through(backwards[-1:]),
         "only the first layer's backward is called": through(backwards[:1]),
         "the last layer is left out": through(backwards[-2::-1]),
@@ -446,7 +478,7 @@ def mistaken_rollouts(backwards):
     }
 
 
-# --- the optimizers -----------------------------------------------------------------------------------
+# --- the optimizers -------------------------------------------------------------------------------
 
 def follow(what, build, path, gradients, rates, mistakes):
     """Take a step for each gradient, and compare the values after each with path's.
@@ -459,10 +491,12 @@ def follow(what, build, path, gradients, rates, mistakes):
         grad[:], optimizer.learning_rate = gradient, rate
         optimizer.step()
         if optimizer.value is not value:
-            raise Fail(f"{what}: self.value is another vector after step(). The layers look into the one that was "
-                       "given: change it in place, with self.value -= … or self.value[:] = …")
+            raise Fail(f"{what}: self.value is another vector after step(). The layers look into "
+                       "the one that was given: change it in place, with self.value -= … or "
+                       "self.value[:] = …")
         if optimizer.grad is not grad or not np.array_equal(grad, gradient):
-            raise Fail(f"{what}: step() changes self.grad, which should be left as it was; make a new array")
+            raise Fail(f"{what}: step() changes self.grad, which should be left as it was; make a "
+                       "new array")
         reached.append(value.copy())
     if not value.any():
         raise Fail(f"{what}: step() leaves the values as they were")
@@ -482,21 +516,24 @@ def goes_on(what, build, gradients):
     fresh = build(kept.value.copy(), zeros.copy(), 0.1)
     state = kept.state
     if not isinstance(state, dict) or set(state) != set(fresh.state):
-        raise Fail(f"{what}: self.state must keep its names, {', '.join(fresh.state)}: a checkpoint stores them")
+        raise Fail(f"{what}: self.state must keep its names, {', '.join(fresh.state)}: a "
+                   "checkpoint stores them")
     fresh.state = {name: np.array(array) for name, array in state.items()}
     value = walk(fresh, gradients[3:]).value
     if not agree(value, walk(kept, gradients[3:]).value, 1e-9):
-        raise Fail(f"{what}: another {what} that is given self.state does not go on where this one was: something "
-                   "that is remembered between the steps is not in self.state")
+        raise Fail(f"{what}: another {what} that is given self.state does not go on where this one "
+                   "was: something that is remembered between the steps is not in self.state")
 
 
-def sgd_path(gradients, rates, momentum, keep=1.0, take=1.0, nesterov=0.0, sign=-1, late=False, folded=False):
+def sgd_path(gradients, rates, momentum, keep=1.0, take=1.0, nesterov=0.0, sign=-1, late=False,
+             folded=False):
     """The values after each step; the arguments after momentum are what mistakes change."""
     velocity, value, path = 0, 0, []
     for grad, rate in zip(gradients, rates):
         before = velocity
         velocity = keep * momentum * velocity + take * grad * (rate if folded else 1)
-        used = (before if late else velocity) * (1 - nesterov) + nesterov * (grad + momentum * velocity)
+        used = (before if late else velocity) * (1 - nesterov) + nesterov * (grad +
+                                                                             momentum * velocity)
         value = value + sign * (1 if folded else rate) * used
         path.append(value + 0 * grad)
     return path
@@ -506,11 +543,14 @@ def sgd_path(gradients, rates, momentum, keep=1.0, take=1.0, nesterov=0.0, sign=
 def sgd(learner):
     rng = np.random.default_rng(0)
     gradients = rng.standard_normal((6, L))
-    for momentum, rates in [(0.9, [0.1, 0.1, 0.1, 0.05, 0.05, 0.02]), (0.5, [0.03] * 6), (0.0, [0.1] * 6)]:
+    for momentum, rates in [(0.9, [0.1, 0.1, 0.1, 0.05, 0.05, 0.02]), (0.5, [0.03] * 6),
+                            (0.0, [0.1] * 6)]:
         path = functools.partial(sgd_path, gradients, rates)
         mistakes = {
-            "the velocity is forgotten: velocity = grad, without momentum·velocity": path(momentum, keep=0.0),
-            "the gradient is multiplied by 1 − momentum, as in an average": path(momentum, take=1 - momentum),
+            "the velocity is forgotten: velocity = grad, without momentum·velocity":
+                path(momentum, keep=0.0),
+            "the gradient is multiplied by 1 − momentum, as in an average":
+                path(momentum, take=1 - momentum),
             "the gradient is multiplied by momentum too": path(momentum, take=momentum),
             "momentum is left out of the velocity, which only grows": path(1.0),
             "momentum and 1 − momentum are exchanged": path(1 - momentum),
@@ -531,12 +571,13 @@ def sgd(learner):
             return named(learner, "SGD")(value, grad, rate, momentum)
 
         follow(what, build, path(momentum), gradients, rates, mistakes)
-    goes_on("SGD", lambda value, grad, rate: named(learner, "SGD")(value, grad, rate, 0.9), gradients)
+    goes_on("SGD", lambda value, grad, rate: named(learner, "SGD")(value, grad, rate, 0.9),
+            gradients)
 
 
-def adam_path(gradients, rate, betas, epsilon, correct="mv", first=1, counted=True, inside=False, power=2,
-              rooted=True, stored="", sum_up=False, exchanged=False, late=False, times=False, early=False,
-              sign=-1):
+def adam_path(gradients, rate, betas, epsilon, correct="mv", first=1, counted=True, inside=False,
+              power=2, rooted=True, stored="", sum_up=False, exchanged=False, late=False,
+              times=False, early=False, sign=-1):
     """The values after each step; the arguments after epsilon are what mistakes change."""
     (beta1, beta2), value, path = betas, 0, []
     m, v = np.zeros((2, len(gradients[0])))
@@ -554,7 +595,8 @@ def adam_path(gradients, rate, betas, epsilon, correct="mv", first=1, counted=Tr
         if "v" in correct:
             v_hat = v_hat / scales[1]
         m, v = m_hat if "m" in stored else m, v_hat if "v" in stored else v
-        root = v_hat + epsilon if not rooted else np.sqrt(v_hat + epsilon) if inside else np.sqrt(v_hat) + epsilon
+        root = v_hat + epsilon if not rooted else np.sqrt(
+            v_hat + epsilon) if inside else np.sqrt(v_hat) + epsilon
         if early:
             root = (np.sqrt(v) + epsilon) / np.sqrt(scales[1])
         value = value + sign * rate * m_hat / root
@@ -570,32 +612,57 @@ def adam(learner):
     for betas, epsilon in [((0.9, 0.999), 1e-8), ((0.8, 0.95), 1e-4), ((0.5, 0.9), 1e-8)]:
         path = functools.partial(adam_path, gradients, 0.1)
         mistakes = {
-            "the bias correction is missing": path(betas, epsilon, correct=""),
-            "only m is corrected, not v": path(betas, epsilon, correct="m"),
-            "only v is corrected, not m": path(betas, epsilon, correct="v"),
-            "t is counted after it is used: it is 0 in the first step": path(betas, epsilon, first=0),
-            "t begins at 2: it is counted twice in the first step": path(betas, epsilon, first=2),
-            "t is not counted: it is 1 in every step": path(betas, epsilon, counted=False),
-            "β·t stands in place of βᵗ": path(betas, epsilon, times=True),
-            "ε stands inside the root": path(betas, epsilon, inside=True),
-            "ε is added to √v before its correction, and not to √v̂": path(betas, epsilon, early=True),
-            "ε is left out": path(betas, 0.0),
-            "the argument epsilon is ignored": path(betas, 1e-8),
-            "the argument betas is ignored": path((0.9, 0.999), epsilon),
-            "β₁ and β₂ are exchanged": path(betas[::-1], epsilon),
-            "β and 1 − β are exchanged": path(betas, epsilon, exchanged=True),
-            "the gradient is added without its share 1 − β": path(betas, epsilon, sum_up=True),
-            "v averages the gradient and not its square": path(betas, epsilon, power=1),
-            "the root of v̂ is missing": path(betas, epsilon, rooted=False),
+            "the bias correction is missing":
+                path(betas, epsilon, correct=""),
+            "only m is corrected, not v":
+                path(betas, epsilon, correct="m"),
+            "only v is corrected, not m":
+                path(betas, epsilon, correct="v"),
+            "t is counted after it is used: it is 0 in the first step":
+                path(betas, epsilon, first=0),
+            "t begins at 2: it is counted twice in the first step":
+                path(betas, epsilon, first=2),
+            "t is not counted: it is 1 in every step":
+                path(betas, epsilon, counted=False),
+            "β·t stands in place of βᵗ":
+                path(betas, epsilon, times=True),
+            "ε stands inside the root":
+                path(betas, epsilon, inside=True),
+            "ε is added to √v before its correction, and not to √v̂":
+                path(betas, epsilon, early=True),
+            "ε is left out":
+                path(betas, 0.0),
+            "the argument epsilon is ignored":
+                path(betas, 1e-8),
+            "the argument betas is ignored":
+                path((0.9, 0.999), epsilon),
+            "β₁ and β₂ are exchanged":
+                path(betas[::-1], epsilon),
+            "β and 1 − β are exchanged":
+                path(betas, epsilon, exchanged=True),
+            "the gradient is added without its share 1 − β":
+                path(betas, epsilon, sum_up=True),
+            "v averages the gradient and not its square":
+                path(betas, epsilon, power=1),
+            "the root of v̂ is missing":
+                path(betas, epsilon, rooted=False),
             "the corrected m̂ and v̂ are kept as m and v: each step then corrects them again":
                 path(betas, epsilon, stored="mv"),
-            "the corrected m̂ is kept as m: each step then corrects it again": path(betas, epsilon, stored="m"),
-            "the corrected v̂ is kept as v: each step then corrects it again": path(betas, epsilon, stored="v"),
-            "the step is taken with the m and v of the step before": path(betas, epsilon, late=True),
-            "the step goes uphill: its sign is wrong": path(betas, epsilon, sign=1),
-            "learning_rate is left out": adam_path(gradients, 1.0, betas, epsilon),
-            "m and v are not kept from step to step": np.cumsum(
-                [adam_path([grad], 0.1, betas, epsilon, first=t)[0] for t, grad in enumerate(gradients, 1)], axis=0),
+            "the corrected m̂ is kept as m: each step then corrects it again":
+                path(betas, epsilon, stored="m"),
+            "the corrected v̂ is kept as v: each step then corrects it again":
+                path(betas, epsilon, stored="v"),
+            "the step is taken with the m and v of the step before":
+                path(betas, epsilon, late=True),
+            "the step goes uphill: its sign is wrong":
+                path(betas, epsilon, sign=1),
+            "learning_rate is left out":
+                adam_path(gradients, 1.0, betas, epsilon),
+            "m and v are not kept from step to step":
+                np.cumsum([
+                    adam_path([grad], 0.1, betas, epsilon, first=t)[0]
+                    for t, grad in enumerate(gradients, 1)
+                ], axis=0),
         }
         what = f"Adam with β = {betas}, ε = {epsilon:g}"
 
@@ -606,10 +673,11 @@ def adam(learner):
     goes_on("Adam", lambda value, grad, rate: named(learner, "Adam")(value, grad, rate), gradients)
 
 
-# --- the JEPA -------------------------------------------------------------------------------------------
+# --- the JEPA -------------------------------------------------------------------------------------
 
 def batch(rng):
-    """x and y of a small word world: sentences of different lengths, repeated words, K = 2 targets."""
+    """x and y of a small word world: sentences of different lengths, repeated words, K = 2 targets.
+    """
     mask = np.arange(T) < np.array([3, 1, 2, 3, 2])[:, None]                   # (B, T)
     return (rng.integers(0, V, (B, T)), mask), rng.integers(0, V, (K, B))
 
@@ -621,7 +689,8 @@ def small(model, treatment, tau=0.9):
     model.predictor.steps = K
     model.target_encoder.value += 0.3 * rng.standard_normal(model.target_encoder.value.shape)
     for part in model.context_encoder, model.target_encoder, model.predictor.net:
-        part.layers[0].bias.value[::2] = 1             # some hidden units awake, others asleep: both count
+        # some hidden units awake, others asleep: both count
+        part.layers[0].bias.value[::2] = 1
         part.layers[0].bias.value[1::2] = -1
     return model
 
@@ -649,9 +718,11 @@ def judge_step(model, treatment):
 
 
 def mistake_in_step(model, original, x, y):
-    """The usual mistake about the two branches that gives the learner's gradient, where there is one."""
+    """The usual mistake about the two branches that gives the learner's gradient, where there is
+    one."""
     wanted = gradient_of(original, x, y)
-    joint, stopped = (gradient_of_treatment(original, x, y, other) for other in ("joint", "stopgrad"))
+    joint, stopped = (gradient_of_treatment(original, x, y, other)
+                      for other in ("joint", "stopgrad"))
     embedding, context = (place_of(original.value, part.value)
                           for part in (original.embedding, original.context_encoder))
 
@@ -664,14 +735,16 @@ def mistake_in_step(model, original, x, y):
     mistakes = {
         "the gradient is not stopped: it flows into the target branch": joint,
         "no gradient comes to the target branch: in 'joint' it should flow into both": stopped,
-        "the gradient flows into the target branch alone; the predictor and the context encoder get none":
+        "the gradient flows into the target branch alone; the predictor and the context encoder "
+        "get none":
             joint - stopped,
         "the two gradients of mse are exchanged, or have the opposite sign": -wanted,
         "nothing flows back at all": 0 * wanted,
         "no gradient comes from the context branch to the embedding": without(stopped, embedding),
         "no gradient comes to the context encoder, and through it to the embedding":
             without(stopped, embedding, context),
-        "no gradient comes from the target branch to the embedding": without(joint - stopped, embedding),
+        "no gradient comes from the target branch to the embedding":
+            without(joint - stopped, embedding),
     }
     return named_mistake(gradient_of(model, x, y), wanted, mistakes, 1e-9)
 
@@ -686,7 +759,8 @@ def gradient_of_treatment(model, x, y, treatment):
 def stop_gradient(learner):
     own = named(learner, "JEPA")
     if not issubclass(own, jepa.JEPA) or not {"forward", "update_target"} <= set(vars(own)):
-        raise Fail("JEPA must stay a minijepa.jepa.JEPA with a forward and an update_target of its own")
+        raise Fail("JEPA must stay a minijepa.jepa.JEPA with a forward and an update_target of its "
+                   "own")
 
     class Model(jepa.ToyJEPA, own):
         """The article's encoders; forward and update_target are the learner's."""
@@ -705,9 +779,12 @@ def judge_update(model, treatment, tau):
     target, context = model.target_encoder.value, model.context_encoder.value
     paths = {
         "τ and 1 − τ are exchanged": lambda target, online: (1 - tau) * target + tau * online,
-        "the target is copied from the context encoder: target = online": lambda target, online: online,
-        "the share of the context encoder is missing: target = τ·target": lambda target, online: tau * target,
-        "target is added in full: target + (1 − τ)·online": lambda target, online: target + (1 - tau) * online,
+        "the target is copied from the context encoder: target = online":
+            lambda target, online: online,
+        "the share of the context encoder is missing: target = τ·target":
+            lambda target, online: tau * target,
+        "target is added in full: target + (1 − τ)·online":
+            lambda target, online: target + (1 - tau) * online,
         "the share of online is 1: τ·target + online": lambda target, online: tau * target + online,
         "self.tau is ignored, and 0.99 stands in its place":
             lambda target, online: 0.99 * target + 0.01 * online,
@@ -727,14 +804,19 @@ def judge_update(model, treatment, tau):
         if treatment == "ema":
             wanted = tau * wanted + (1 - tau) * online
         mistakes = {text: paths[text](reached, online) for text, reached in mistakes.items()}
-        parameters = np.concatenate([parameter.value.ravel()
-                                     for parameter in model.target_encoder.named_parameters().values()])
+        parameters = np.concatenate([
+            parameter.value.ravel()
+            for parameter in model.target_encoder.named_parameters().values()
+        ])
         moved = not np.array_equal(model.value, before)
-        if model.target_encoder.value is not target and not moved or not agree(parameters, target, 0):
-            raise Fail(f"{what}: the target is replaced by a new array instead of being changed in place. The "
-                       "layers look into the vector that was there, and do not see the new one: target[:] = …")
+        if model.target_encoder.value is not target and not moved or not agree(
+                parameters, target, 0):
+            raise Fail(f"{what}: the target is replaced by a new array instead of being changed in "
+                       "place. The layers look into the vector that was there, and do not see the "
+                       "new one: target[:] = …")
         if not np.array_equal(context, online):
-            raise Fail(f"{what}: the context encoder was changed; only the target encoder should follow")
+            raise Fail(f"{what}: the context encoder was changed; only the target encoder should "
+                       "follow")
         compare(f"{what}: the target encoder's values", target, wanted, mistakes)
         inside = np.isin(np.arange(len(rest)), place_of(model.value, target, context))
         if not np.array_equal(model.value[~inside], rest[~inside]):
@@ -743,20 +825,25 @@ def judge_update(model, treatment, tau):
 
 def place_of(vector, *stretches):
     """The indices in a vector of stretches that are views into it."""
-    starts = [(stretch.ctypes.data - vector.ctypes.data) // vector.itemsize for stretch in stretches]
-    return np.concatenate([np.arange(start, start + len(stretch)) for start, stretch in zip(starts, stretches)])
+    starts = [(stretch.ctypes.data - vector.ctypes.data) // vector.itemsize
+              for stretch in stretches]
+    return np.concatenate([
+        np.arange(start, start + len(stretch)) for start, stretch in zip(starts, stretches)
+    ])
 
 
-PARTS = "embedding", "relu", "linear", "mean", "mse", "sequential", "used_twice", "adam", "stop_gradient"
+PARTS = ("embedding", "relu", "linear", "mean", "mse", "sequential", "used_twice", "adam",
+         "stop_gradient")
 
 
 def blame_a_part():
-    """Raise Fail if a file of the learner's that jepa_step imports does not pass its check, or leaves float32."""
+    """Raise Fail if a file of the learner's that jepa_step imports does not pass its check, or
+    leaves float32."""
     for name in PARTS:
         part = sys.modules.get(name)
         if part is not None and CHECKS[name](part):
-            raise Fail(f"jepa_step stands on your {name}.py, and that does not pass its own check: mend it first\n"
-                       f"    python -m minijepa.exercises check {name}")
+            raise Fail(f"jepa_step stands on your {name}.py, and that does not pass its own check: "
+                       f"mend it first\n    python -m minijepa.exercises check {name}")
     f32 = np.float32
     rng = np.random.default_rng(0)
     x3, ones = rng.standard_normal((B, T, E), f32), np.ones((B, T), bool)
@@ -770,7 +857,8 @@ def blame_a_part():
         part = sys.modules.get(name)
         if part is not None and attempt(part).dtype != f32:
             raise Fail(f"training runs in float32, and the backward in your {name}.py gives "
-                       f"{attempt(part).dtype} for it: make its arrays with np.zeros_like(x), or with dtype=x.dtype")
+                       f"{attempt(part).dtype} for it: make its arrays with np.zeros_like(x), or "
+                       "with dtype=x.dtype")
 
 
 def with_own_parts(check):
@@ -804,18 +892,20 @@ def jepa_step(learner):
         for x, y, _ in world.batches(32, rng):
             step(model, optimizer, x, y)
             if time.perf_counter() - started > SECONDS:
-                raise Fail("all gradients and steps are right, but the training is slow: not done after "
-                           f"{SECONDS} s, in epoch {epoch}. Look for a loop over entries in your layers, and write "
-                           "it as one operation on whole arrays")
+                raise Fail("all gradients and steps are right, but the training is slow: not done "
+                           f"after {SECONDS} s, in epoch {epoch}. Look for a loop over entries in "
+                           "your layers, and write it as one operation on whole arrays")
         rate = world.measure(model)["hits"]
         if rate == 1 and epoch >= 20:
             return
-    raise Fail("all gradients and steps are right, but after 60 epochs in the word world the share of hits is "
-               f"{rate:.2f}, wanted 1.00: are the sizes, the start and the treatment (ema) of ToyJEPA those given?")
+    raise Fail("all gradients and steps are right, but after 60 epochs in the word world the share "
+               f"of hits is {rate:.2f}, wanted 1.00: are the sizes, the start and the treatment "
+               "(ema) of ToyJEPA those given?")
 
 
 def judge_steps(step):
-    """Some steps of training on the package's own model and Adam, against the same steps done right."""
+    """Some steps of training on the package's own model and Adam, against the same steps done
+    right."""
     rng = np.random.default_rng(1)
     batches = [batch(rng) for _ in range(4)]
 
@@ -862,15 +952,21 @@ def judge_steps(step):
     }
     model, mine, returned = training(step)
     if model.grad.base is not model.embedding.weight.grad.base:
-        raise Fail("step: model.grad was replaced by a new vector, which the layers do not see: model.grad[:] = 0")
-    compare_path("step: all values of the model", mine, path, {text: other[1] for text, other in mistakes.items()})
+        raise Fail("step: model.grad was replaced by a new vector, which the layers do not see: "
+                   "model.grad[:] = 0")
+    compare_path("step: all values of the model", mine, path,
+                 {text: other[1]
+                  for text, other in mistakes.items()})
     _, _, after = steps("zfbotf")
     for number, loss in enumerate(returned):
-        compare(f"step: the loss that step {number + 1} returns", loss, wanted[number],
-                {"the loss is that after the update; wanted is the one whose gradient was taken": after[number]})
+        compare(
+            f"step: the loss that step {number + 1} returns", loss, wanted[number], {
+                "the loss is that after the update; wanted is the one whose gradient was taken":
+                    after[number]
+            })
 
 
-# --- what the latents look like -----------------------------------------------------------------------
+# --- what the latents look like -------------------------------------------------------------------
 
 def norms(rows):
     return np.linalg.norm(rows, axis=1, keepdims=True)
@@ -878,39 +974,52 @@ def norms(rows):
 
 @exercise
 def retrieval(learner):
-    cosine_similarity, retrieve = (named(learner, name) for name in ("cosine_similarity", "retrieve"))
+    cosine_similarity, retrieve = (named(learner, name)
+                                   for name in ("cosine_similarity", "retrieve"))
     rng = np.random.default_rng(0)
     for dtype, tolerance in (np.float64, 1e-6), (np.float32, 1e-5):
         a, b = (rng.standard_normal((n, E)).astype(dtype) for n in (B, V))
-        for spread in 0, 4:                            # rows of ordinary length, then from tiny to large
-            a, b = (rows * np.logspace(-spread, spread, len(rows), dtype=dtype)[:, None] for rows in (a, b))
+        for spread in 0, 4:
+            # rows of ordinary length, then from tiny to large
+            a, b = (rows * np.logspace(-spread, spread, len(rows), dtype=dtype)[:, None]
+                    for rows in (a, b))
             kept = a.copy(), b.copy()
             got = cosine_similarity(a, b)
             unchanged("cosine_similarity: a or b", (a, b), kept)
             dot, unit_a, unit_b = a @ b.T, a / norms(a), b / norms(b)
-            wanted = np.array([[row @ other / np.sqrt(row @ row) / np.sqrt(other @ other) for other in b]
-                               for row in a])
+            wanted = np.array([[
+                row @ other / np.sqrt(row @ row) / np.sqrt(other @ other) for other in b
+            ] for row in a])
             mistakes = {
-                "nothing is divided by the lengths: this is a·b": dot,
-                "only a is divided by its length": unit_a @ b.T,
-                "only b is divided by its length": a @ unit_b.T,
-                "it is divided by |a|²|b|²": dot / norms(a) ** 2 / norms(b).T ** 2,
-                "it is divided by √|a|√|b|": dot / norms(a) ** 0.5 / norms(b).T ** 0.5,
-                "the columns are scaled and not the rows: axis=1": (a / np.linalg.norm(a, axis=0)) @
-                                                                   (b / np.linalg.norm(b, axis=0)).T,
+                "nothing is divided by the lengths: this is a·b":
+                    dot,
+                "only a is divided by its length":
+                    unit_a @ b.T,
+                "only b is divided by its length":
+                    a @ unit_b.T,
+                "it is divided by |a|²|b|²":
+                    dot / norms(a)**2 / norms(b).T**2,
+                "it is divided by √|a|√|b|":
+                    dot / norms(a)**0.5 / norms(b).T**0.5,
+                "the columns are scaled and not the rows: axis=1":
+                    (a / np.linalg.norm(a, axis=0)) @ (b / np.linalg.norm(b, axis=0)).T,
                 "all of a and all of b are divided by one length: axis=1 is missing":
                     dot / np.linalg.norm(a) / np.linalg.norm(b),
                 "the rows are divided by the sum of their entries' sizes, not by their length":
                     dot / np.abs(a).sum(1)[:, None] / np.abs(b).sum(1),
-                "the axes are exchanged: (V, N) and not (N, V)": unit_b @ unit_a.T,
-                "the distance 1 − cosine is returned": 1 - unit_a @ unit_b.T,
-                "the sign is wrong": -unit_a @ unit_b.T,
+                "the axes are exchanged: (V, N) and not (N, V)":
+                    unit_b @ unit_a.T,
+                "the distance 1 − cosine is returned":
+                    1 - unit_a @ unit_b.T,
+                "the sign is wrong":
+                    -unit_a @ unit_b.T,
                 "1e-8 is added to each length, which makes short rows shorter":
                     (a / (norms(a) + 1e-8)) @ (b / (norms(b) + 1e-8)).T,
                 "1e-8 is added to the product of the lengths, which makes short rows shorter":
                     dot / (norms(a) * norms(b).T + 1e-8),
             }
-            what = f"cosine_similarity, {np.dtype(dtype)}" + (", rows from tiny to large" if spread else "")
+            what = f"cosine_similarity, {np.dtype(dtype)}" + (", rows from tiny to large"
+                                                              if spread else "")
             compare(what, got, wanted, mistakes, tolerance)
         a[1], b[4] = 0, 0
         got = cosine_similarity(a, b)
@@ -944,14 +1053,17 @@ def judge_ids(what, got, predictions, latents, similarity, count):
     mistakes = {
         "the order is that of the smallest cosine first": best(-similarity),
         "the best come last": wanted[:, ::-1],
-        "the largest are taken, but the best comes last": np.argsort(similarity, axis=1)[:, -count:],
+        "the largest are taken, but the best comes last":
+            np.argsort(similarity, axis=1)[:, -count:],
         "the nearest by the dot product are taken, not by cosine": best(predictions @ latents.T),
         "the nearest by distance are taken, not by cosine": best(-distances),
         "the cosines are returned, not the ids": np.take_along_axis(similarity, wanted, axis=1),
         "the axis of count is missing: (N, 1), also for a count of 1": wanted[:, 0],
         "the argument count is ignored": best(similarity)[:, :1],
-        "each latent's nearest prediction is looked for": np.argsort(-similarity.T, axis=1)[:, :count],
-        "axis=1 is missing: the predictions are sorted for each latent": np.argsort(-similarity, axis=0)[:, :count],
+        "each latent's nearest prediction is looked for":
+            np.argsort(-similarity.T, axis=1)[:, :count],
+        "axis=1 is missing: the predictions are sorted for each latent":
+            np.argsort(-similarity, axis=0)[:, :count],
     }
     if isinstance(got, np.ndarray) and got.shape == wanted.shape and got.dtype.kind in "iu" \
             and 0 <= got.min() and got.max() < len(latents) \
@@ -976,11 +1088,13 @@ def effective_rank(learner):
     rank = named(learner, "effective_rank")
     rng = np.random.default_rng(0)
     spread = np.logspace(0, -2, E)
-    round_cloud = np.zeros((2 * T, V))                 # ±1 along 3 of 7 axes: 3 equal σ, 4 exactly 0
+    # ±1 along 3 of 7 axes: 3 equal σ, 4 exactly 0
+    round_cloud = np.zeros((2 * T, V))
     round_cloud[np.arange(2 * T), np.arange(2 * T) // 2] = [1, -1] * T
     cases = {
         "a cloud that is longer in some directions": rng.standard_normal((31, E)) * spread + 0.3,
-        "a cloud far from the origin": rng.standard_normal((31, E)) * spread + 100 * rng.standard_normal(E),
+        "a cloud far from the origin":
+            rng.standard_normal((31, E)) * spread + 100 * rng.standard_normal(E),
         "fewer points than dimensions": rng.standard_normal((B, E)) + 2,
         "3 equal directions of 7, the other singular values exactly 0": round_cloud,
         "points on a line": np.linspace(-1, 2, 9)[:, None] * rng.standard_normal(E) + 1,
@@ -1001,11 +1115,16 @@ def effective_rank(learner):
                 entropy_rank(sigma(latents - latents.mean(axis=1, keepdims=True))),
             "one mean of all numbers is taken away, not that of each column: axis=0":
                 entropy_rank(sigma(latents - latents.mean())),
-            "the columns are divided by their std too": entropy_rank(sigma(centred / (latents.std(axis=0) + 1e-300))),
-            "σ² stands in place of σ (the eigenvalues of the covariance)": entropy_rank(right, power=2),
-            "the logarithm is that of base 2, and the exponential is not": entropy_rank(right, log=np.log2),
-            "the logarithm is that of base 10, and the exponential is not": entropy_rank(right, log=np.log10),
-            "exp is missing: this is the entropy itself": entropy_rank(right, exponential=lambda h: h),
+            "the columns are divided by their std too":
+                entropy_rank(sigma(centred / (latents.std(axis=0) + 1e-300))),
+            "σ² stands in place of σ (the eigenvalues of the covariance)":
+                entropy_rank(right, power=2),
+            "the logarithm is that of base 2, and the exponential is not":
+                entropy_rank(right, log=np.log2),
+            "the logarithm is that of base 10, and the exponential is not":
+                entropy_rank(right, log=np.log10),
+            "exp is missing: this is the entropy itself":
+                entropy_rank(right, exponential=lambda h: h),
             "a sign is wrong: exp(+Σ p log p)": entropy_rank(right, sign=1),
             "a sign is wrong and exp is missing: this is Σ p log p":
                 entropy_rank(right, sign=1, exponential=lambda h: h),
@@ -1025,7 +1144,7 @@ def effective_rank(learner):
              "one point is counted as one direction": 1.0})
 
 
-# --- what keeps them from collapsing --------------------------------------------------------------------
+# --- what keeps them from collapsing --------------------------------------------------------------
 
 @exercise
 def variance_hinge(learner):
@@ -1036,14 +1155,17 @@ def variance_hinge(learner):
         return losses.variance_hinge(*inputs)[0]
 
     spread = np.array([0.2, 3.0, 0.5, 1.7, 0.9])       # narrow dimensions, and wide ones
-    for N, L, floor, epsilon in (12, 5, 1.0, 1e-4), (2, 3, 1.0, 1e-4), (9, 1, 4.0, 1e-4), (12, 5, 2.0, 0.3), \
-            (12, 5, 0.005, 1e-4):
+    for N, L, floor, epsilon in [(12, 5, 1.0, 1e-4), (2, 3, 1.0, 1e-4), (9, 1, 4.0, 1e-4),
+                                 (12, 5, 2.0, 0.3), (12, 5, 0.005, 1e-4)]:
         latents = spread[:L] * rng.standard_normal((N, L)) + 0.4
-        judge(f"variance_hinge, latents of shape {(N, L)}, floor = {floor:g}, ε = {epsilon:g}", loss, latents, floor,
-              epsilon, sizes={"number of latents": N, "number of dimensions": L, "N − 1": N - 1}, reference=reference,
-              mistake=lambda: named_mistake(loss(latents, floor, epsilon)[1](1.0),
-                                            losses.variance_hinge(latents, floor, epsilon)[1](),
-                                            mistakes_in_variance_hinge(latents, floor, epsilon), 1e-9))
+        judge(
+            f"variance_hinge, latents of shape {(N, L)}, floor = {floor:g}, ε = {epsilon:g}", loss,
+            latents, floor, epsilon,
+            sizes={"number of latents": N, "number of dimensions": L,
+                   "N − 1": N - 1}, reference=reference, mistake=lambda: named_mistake(
+                       loss(latents, floor, epsilon)[1](1.0),
+                       losses.variance_hinge(latents, floor, epsilon)[1]
+                       (), mistakes_in_variance_hinge(latents, floor, epsilon), 1e-9))
     compare("variance_hinge, backward() without an argument", loss(latents, 2.0)[1](),
             losses.variance_hinge(latents, 2.0)[1]())
 
@@ -1058,13 +1180,15 @@ def mistakes_in_variance_hinge(latents, floor, epsilon):
     return {
         "every dimension gets a gradient: one whose std is above the floor should get none":
             -centred / L / std / (N - 1),
-        "the hinge is the wrong way round: the dimensions above the floor get a gradient, not those below":
+        "the hinge is the wrong way round: the dimensions above the floor get a gradient, not "
+        "those below":
             -centred * (std > floor) / L / std / (N - 1),
         "the variance is divided by N − 1 in the forward, and by N here": right * (N - 1) / N,
         "the derivative of the root is missing: dVar = dstd / (2·std)": 2 * std * right,
         "it is not divided by std, as the derivative of the root is": std * right,
         "it is divided by Var + ε and not by its root, std": right / std,
-        "the latents stand where centred belongs: their mean was taken away first": -latents * below / std / (N - 1),
+        "the latents stand where centred belongs: their mean was taken away first":
+            -latents * below / std / (N - 1),
         "the argument floor is ignored, and 1 is used": -centred * (std < 1) / L / std / (N - 1),
         "ε is left out of the root: std has it in": right * std / np.sqrt(var),
         "all entries of a dimension get the same: how far each is from the mean is left out":
@@ -1080,14 +1204,18 @@ def covariance_penalty(learner):
     def reference(*inputs):
         return losses.covariance_penalty(*inputs)[0]
 
-    for what, N, L in ("", 10, 7), ("two latents, ", 2, 3), ("one dimension, ", 9, 1), ("repeated dimensions, ", 10, 4):
+    for what, N, L in ("", 10, 7), ("two latents, ", 2, 3), ("one dimension, ", 9,
+                                                             1), ("repeated dimensions, ", 10, 4):
         latents = rng.standard_normal((N, L)) @ rng.uniform(0.3, 1, (L, L)) + 0.4
         if what.startswith("repeated"):
             latents[:, 2:] = latents[:, :2] * [1, -1]
-        judge(f"covariance_penalty, {what}latents of shape {(N, L)}", loss, latents,
-              sizes={"number of latents": N, "number of dimensions": L, "N − 1": N - 1}, reference=reference,
-              mistake=lambda: named_mistake(loss(latents)[1](1.0), losses.covariance_penalty(latents)[1](),
-                                            mistakes_in_covariance_penalty(latents), 1e-9))
+        judge(
+            f"covariance_penalty, {what}latents of shape {(N, L)}", loss, latents,
+            sizes={"number of latents": N, "number of dimensions": L,
+                   "N − 1": N - 1}, reference=reference, mistake=lambda: named_mistake(
+                       loss(latents)[1](1.0),
+                       losses.covariance_penalty(latents)[1]
+                       (), mistakes_in_covariance_penalty(latents), 1e-9))
     compare("covariance_penalty, backward() without an argument", loss(latents)[1](),
             losses.covariance_penalty(latents)[1]())
 
@@ -1099,10 +1227,14 @@ def mistakes_in_covariance_penalty(latents):
     off_diagonal = covariance - np.diag(np.diag(covariance))
     scale = 4 / (L * (N - 1))
     return {
-        "the diagonal is left in: the loss does not see the variances": centred @ covariance * scale,
-        "C is divided by N − 1 in the forward, and by N here": centred @ off_diagonal * (4 / (L * N)),
-        "the latents stand where centred belongs: their mean was taken away first": latents @ off_diagonal * scale,
-        "the derivative of C² is taken as C²: it is 2·C": centred @ off_diagonal**2 * (2 / (L * (N - 1))),
+        "the diagonal is left in: the loss does not see the variances":
+            centred @ covariance * scale,
+        "C is divided by N − 1 in the forward, and by N here":
+            centred @ off_diagonal * (4 / (L * N)),
+        "the latents stand where centred belongs: their mean was taken away first":
+            latents @ off_diagonal * scale,
+        "the derivative of C² is taken as C²: it is 2·C":
+            centred @ off_diagonal**2 * (2 / (L * (N - 1))),
         "only the pairs with i < j are counted: C_ij goes to both of the two, and so does C_ji":
             centred @ np.triu(off_diagonal) * scale,
         "only the pairs with i > j are counted: C_ij goes to both of the two, and so does C_ji":
@@ -1117,5 +1249,5 @@ def bug9(learner):
     judge_steps(named(learner, "step"))
 
 
-CHECKS.update(bug1=linear, bug2=mse, bug3=embedding, bug4=mean, bug5=relu, bug6=used_twice, bug7=adam,
-              bug8=stop_gradient)
+CHECKS.update(bug1=linear, bug2=mse, bug3=embedding, bug4=mean, bug5=relu, bug6=used_twice,
+              bug7=adam, bug8=stop_gradient)

@@ -33,7 +33,8 @@ class Finding:
 
     name: str
     passed: bool
-    measured: list = field(default_factory=list)      # lines: verdict, worst entry, how many are off
+    # lines: verdict, worst entry, how many are off
+    measured: list = field(default_factory=list)
     diagnoses: list = field(default_factory=list)     # causes; more than one: each is a possibility
     pattern: list = field(default_factory=list)       # a map of the errors, where no cause fits
 
@@ -41,7 +42,9 @@ class Finding:
         lines = list(self.measured)
         if len(self.diagnoses) == 1:
             lines.append(f"    diagnosis: {self.diagnoses[0]}")
-        lines += [f"    possibly: {diagnosis}" for diagnosis in self.diagnoses if len(self.diagnoses) > 1]
+        lines += [
+            f"    possibly: {diagnosis}" for diagnosis in self.diagnoses if len(self.diagnoses) > 1
+        ]
         if self.pattern == [ALL_OFF]:
             lines.append(f"    no cause that I know fits; the entries that are off: {ALL_OFF}")
         elif self.pattern:
@@ -76,7 +79,8 @@ def examine(layer, *inputs, rng, sizes=None, reference=None, numeric_forward=Non
     """Examine every gradient of a layer, a loss or a step: a `Report`, which prints as text.
 
     layer and inputs are those of `gradcheck.check`. sizes: {name: size} of what is at hand, to name
-    a constant factor by. reference(*inputs) -> y: the right forward, to notice one that was changed.
+    a constant factor by. reference(*inputs) -> y: the right forward, to notice one that was
+    changed.
     """
     return Examination(layer, inputs, rng, sizes, reference, numeric_forward).report()
 
@@ -85,11 +89,14 @@ class Examination:
     """One layer, one set of inputs, and the questions that can be asked of them."""
 
     def __init__(self, layer, inputs, rng, sizes, reference, numeric_forward):
-        self.forward = layer.forward if isinstance(layer, Module) or hasattr(layer, "forward") else layer
+        self.forward = layer.forward if isinstance(layer, Module) or hasattr(layer,
+                                                                             "forward") else layer
         self.parameters = parameters_of(layer)
         self.inputs, self.rng, self.reference = inputs, rng, reference
         self.numeric_forward = numeric_forward or self.forward
-        self.floats = [i for i, x in enumerate(inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+        self.floats = [
+            i for i, x in enumerate(inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"
+        ]
         self.masks = [x for x in flat(inputs) if isinstance(x, np.ndarray) and x.dtype == bool]
         self.ids = [x for x in flat(inputs) if isinstance(x, np.ndarray) and x.dtype.kind in "iu"]
         self.given_sizes = sizes
@@ -105,7 +112,8 @@ class Examination:
         return result
 
     def gradients(self, dy, inputs=None, backward=None):
-        """What backward leaves and returns for this dy: {name: what is there}. Adds to nothing before."""
+        """What backward leaves and returns for this dy: {name: what is there}. Adds to nothing
+        before."""
         inputs = self.inputs if inputs is None else inputs
         for parameter in self.parameters.values():
             parameter.grad[...] = 0
@@ -115,8 +123,8 @@ class Examination:
     def collect(self, returned):
         if len(self.floats) > 1:
             if not isinstance(returned, tuple) or len(returned) != len(self.floats):
-                raise Wrong("backward", f"backward must return a tuple of {len(self.floats)} gradients, one "
-                            f"for each input; it returned {describe(returned)}")
+                raise Wrong("backward", f"backward must return a tuple of {len(self.floats)} "
+                            f"gradients, one for each input; it returned {describe(returned)}")
         elif self.floats:
             pair = isinstance(returned, tuple) and returned[1:] == (None,)     # nothing was told
             returned = (returned[0] if pair else returned,)
@@ -124,7 +132,10 @@ class Examination:
             returned = ()
         found = {self.input_name(i): dx for i, dx in zip(self.floats, returned)}
         found.update({name: parameter.grad for name, parameter in self.parameters.items()})
-        return {name: np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a for name, a in found.items()}
+        return {
+            name: np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a
+            for name, a in found.items()
+        }
 
     def input_name(self, index):
         return "dx" if len(self.floats) == 1 else f"gradient of input {self.floats.index(index)}"
@@ -152,15 +163,17 @@ class Examination:
     def examine(self):
         for name in [*(self.input_name(i) for i in self.floats), *self.parameters]:
             if self.array(name).dtype != np.float64:
-                raise Wrong(name, f"the check needs float64 and was given {self.array(name).dtype}: in float32, "
-                            "noise alone is 1e-3 and hides what is wrong. Build the layer and its inputs in float64")
+                raise Wrong(name, "the check needs float64 and was given "
+                            f"{self.array(name).dtype}: in float32, noise alone is 1e-3 and hides "
+                            "what is wrong. Build the layer and its inputs in float64")
         kept = [np.array(x) if isinstance(x, np.ndarray) else x for x in self.inputs]
         y, backward = self.call(self.inputs)
         self.y = np.asarray(y)
         if self.reference is not None:
             expected = np.asarray(self.reference(*kept))
             if self.y.shape != expected.shape or not same(self.y, expected):
-                raise Wrong("forward", "the forward was given and should stay: y is no longer what it was"
+                raise Wrong("forward", "the forward was given and should stay: y is no longer what "
+                                       "it was"
                             + (f" (shape {self.y.shape}, wanted {expected.shape})"
                                if self.y.shape != expected.shape else ""))
         self.unchanged(kept, "forward")
@@ -175,15 +188,16 @@ class Examination:
         returned = backward(dy)
         findings = []
         if not np.array_equal(dy, self.dy):
-            findings.append(Finding("dy", False, ["dy: WRONG, it is not what it was before the call"], [
-                "backward writes into dy, the array that it is given. Others still need it (a layer that "
-                "feeds two places gives both the same dy): make a new array instead"]))
+            findings.append(Finding("dy", False, ["dy: WRONG, it is not what it was before the "
+                                                  "call"], [
+                "backward writes into dy, the array that it is given. Others still need it (a "
+                "layer that feeds two places gives both the same dy): make a new array instead"]))
         self.unchanged(kept, "backward")
         for name, value in values.items():
             if not np.array_equal(self.parameters[name].value, value):
                 self.parameters[name].value[...] = value
-                raise Wrong(name, f"backward changes {name}.value in place: it only adds to {name}.grad, and the "
-                            "optimizer does the rest")
+                raise Wrong(name, f"backward changes {name}.value in place: it only adds to "
+                            f"{name}.grad, and the optimizer does the rest")
         self.analytic = self.collect(returned)
         for name, a in self.analytic.items():
             findings.append(self.look_at(name, a))
@@ -195,8 +209,8 @@ class Examination:
         for x, before in zip(self.inputs, kept):
             if isinstance(x, np.ndarray) and not np.array_equal(x, before):
                 x[...] = before
-                raise Wrong("x", f"{who} changes its input x in place: the caller's array is no longer what it "
-                            "was. Make a new array instead")
+                raise Wrong("x", f"{who} changes its input x in place: the caller's array is no "
+                            "longer what it was. Make a new array instead")
 
     def look_at(self, name, a):
         """The finding for one array."""
@@ -204,28 +218,33 @@ class Examination:
         if not isinstance(a, np.ndarray):
             kind = "nothing was returned (None)" if a is None else f"{describe(a)} was returned"
             return Finding(name, False, [f"{name}: WRONG, {kind}"], [
-                "the function backward ends without `return`" if a is None and len(self.floats) == 1 else
-                "None stands in its place in the tuple that backward returns" if a is None else
-                f"a gradient is a NumPy array of the shape of what it belongs to: here {n.shape}"])
+                "the function backward ends without `return`" if a is None and len(self.floats) == 1
+                else "None stands in its place in the tuple that backward returns" if a is None else
+                f"a gradient is a NumPy array of the shape of what it belongs to: here {n.shape}"
+            ])
         if a.shape != n.shape:
-            return Finding(name, False, [f"{name}: WRONG, its shape is {a.shape}, wanted {n.shape}"],
+            return Finding(name, False,
+                           [f"{name}: WRONG, its shape is {a.shape}, wanted {n.shape}"],
                            [self.wrong_shape(a, n)])
         if a.dtype != n.dtype and a.dtype.kind != "f":
-            return Finding(name, False, [f"{name}: WRONG, its dtype is {a.dtype}, wanted {n.dtype}"],
-                           [f"numbers were rounded to {a.dtype}: make the array with dtype=x.dtype"])
+            return Finding(
+                name, False, [f"{name}: WRONG, its dtype is {a.dtype}, wanted {n.dtype}"],
+                [f"numbers were rounded to {a.dtype}: make the array with dtype=x.dtype"])
         floor = rounding(self.y, self.dy)
         gradient = compare(name, projected, self.array(name), a.astype(np.float64), n, floor=floor)
         if gradient.passed and a.dtype == n.dtype and not in_float32(a):
             line = f"{name} {n.shape}: right, relative error {gradient.error:.1e}"
             near = ", ".join(map(str, gradient.kinks))
-            return Finding(name, True, [line + (f" (a kink next to {near}: differences cannot tell there)"
+            return Finding(name, True, [line + (f" (a kink next to {near}: differences cannot tell "
+                                                "there)"
                                                 if gradient.kinks else "")])
         smooth = np.ones(n.shape, bool)
         for index in gradient.kinks:
             smooth[index] = False
         allowed = max(TOLERANCE * np.abs(np.concatenate([a.ravel(), n.ravel()])).max(), floor)
         off = smooth & ~(np.abs(a - n) < allowed)
-        worst = np.unravel_index(np.argmax(np.where(smooth, np.nan_to_num(np.abs(a - n), nan=np.inf), -1)), n.shape)
+        worst = np.unravel_index(
+            np.argmax(np.where(smooth, np.nan_to_num(np.abs(a - n), nan=np.inf), -1)), n.shape)
         measured = [f"{name} {n.shape}: WRONG, relative error {gradient.error:.1e}, "
                     f"{off.sum()} of {n.size} entries are off",
                     f"    worst entry {list(map(int, worst))}: yours {a[worst] + 0:.6g}, "
@@ -233,9 +252,11 @@ class Examination:
         if gradient.error > 1e-3:
             measured.append("    float precision cannot do this: rounding stays below 1e-7 here")
         if gradient.kinks:
-            measured.append(f"    a kink next to {', '.join(map(str, gradient.kinks))}: left out of this")
+            measured.append(f"    a kink next to {', '.join(map(str, gradient.kinks))}: left out "
+                            "of this")
         diagnoses = self.diagnose(name, a, n, smooth, off)
-        return Finding(name, False, measured, diagnoses, [] if diagnoses else error_map(a, n, smooth, off))
+        return Finding(name, False, measured, diagnoses,
+                       [] if diagnoses else error_map(a, n, smooth, off))
 
     # --- the questions, the most telling first ---------------------------------------------------
 
@@ -243,44 +264,57 @@ class Examination:
         if any(same(a.transpose(axes), n) for axes in itertools.permutations(range(a.ndim))):
             return "transposed: the right numbers, with the axes swapped"
         if a.size == n.size and same(a.reshape(n.shape), n):
-            return f"the right numbers, in another shape: reshape to {n.shape}, that of the array it belongs to"
+            return ("the right numbers, in another shape: reshape to "
+                    f"{n.shape}, that of the array it belongs to")
         for axis in range(a.ndim):
             for axes in (axis,), tuple(range(axis + 1)):
                 if same(a.sum(axis=axes), n):
-                    return (f"not summed: what was used for each place along axis {', '.join(map(str, axes))} "
-                            "gets a gradient from each, and they add up")
+                    return ("not summed: what was used for each place along axis "
+                            f"{', '.join(map(str, axes))} gets a gradient from each, and they add "
+                            "up")
         for axis in range(n.ndim):
-            if any(same(a.reshape(-1), part.reshape(-1)) for part in (n.sum(axis=axis), n.mean(axis=axis))):
+            if any(
+                    same(a.reshape(-1), part.reshape(-1))
+                    for part in (n.sum(axis=axis), n.mean(axis=axis))):
                 return f"axis {axis} of the gradient was summed or averaged away"
         if a.T.shape == n.shape:
             return "the axes are swapped, and the numbers are not the right ones either"
         return f"a gradient has the shape of what it belongs to: here {n.shape}"
 
     def diagnose(self, name, a, n, smooth, off):
-        """The causes that the evidence leaves: one where it singles it out, none where nothing fits."""
+        """The causes that the evidence leaves: one where it singles it out, none where nothing
+        fits."""
         if not np.isfinite(a).all():
             bad = list(map(int, np.argwhere(~np.isfinite(a))[0]))
-            return [f"NaN or infinity, first at {bad}: look for a division by zero, a root or logarithm of "
-                    "something not above 0, an overflow, or np.empty that was never filled"]
+            return [f"NaN or infinity, first at {bad}: look for a division by zero, a root or "
+                    "logarithm of something not above 0, an overflow, or np.empty that was never "
+                    "filled"]
         if in_float32(a) and same_to(a, n, 1e-4):
-            return ["float32 noise: right but for rounding to float32 on the way. x is float64 and so must be "
-                    "all that is computed from it; look for astype, np.float32 or dtype="]
+            return ["float32 noise: right but for rounding to float32 on the way. x is float64 and "
+                    "so must be all that is computed from it; look for astype, np.float32 or "
+                    "dtype="]
         a = a.astype(np.float64)
         if same_to(a, n, 1e-5):
-            return ["float32 noise: some of it was computed in float32; look for astype, np.float32 or dtype=",
-                    "a small number was added that does not belong there, such as an ε against division by zero",
+            return ["float32 noise: some of it was computed in float32; look for astype, "
+                    "np.float32 or dtype=",
+                    "a small number was added that does not belong there, such as an ε against "
+                    "division by zero",
                     "the differences are not precise enough: y is very large, or very curved, here"]
         if not a.any():
-            return ["zero everywhere: nothing was " +
-                    ("added to the gradient of this parameter" if name in self.parameters else "passed on")]
+            return [
+                "zero everywhere: nothing was " + ("added to the gradient of this parameter"
+                                                   if name in self.parameters else "passed on")
+            ]
         if not n.any():
             if self.numeric_forward != self.forward and name.startswith("target_encoder"):
                 return ["the gradient flows into the target branch: the stop-gradient is missing"]
-            return ["the output does not depend on this array at all: its gradient is exactly zero, yours is not"]
+            return ["the output does not depend on this array at all: its gradient is exactly "
+                    "zero, yours is not"]
         fit = np.where(smooth, n, 0)
         own = np.where(smooth, a, 0)
-        for question in (self.ask_dy, self.ask_linear, self.ask_factor, self.ask_axes, self.ask_padding,
-                         self.ask_repeated_ids, self.ask_examples, self.ask_slices, self.ask_x):
+        for question in (self.ask_dy, self.ask_linear, self.ask_factor, self.ask_axes,
+                         self.ask_padding, self.ask_repeated_ids, self.ask_examples,
+                         self.ask_slices, self.ask_x):
             answer = question(name, own, fit, off)
             if answer:
                 return answer
@@ -293,18 +327,19 @@ class Examination:
             ones = np.ones_like(self.dy)
             right = same(self.gradients(ones)[name], self.numeric(ones, name)[0])
             return ["the upstream gradient dy is ignored: with another dy yours stays the same"
-                    + ("; it is right for a dy of all ones only, which is why such a check does not see it"
+                    + ("; it is right for a dy of all ones only, which is why such a check does "
+                       "not see it"
                        if right else "")]
 
     def ask_linear(self, name, a, n, off):
         """Every backward is linear in dy."""
         if self.gradients(0 * self.dy)[name].any():
-            return ["something is added that does not come from dy: with a dy of zeros yours is not zero, as every "
-                    "gradient is"]
+            return ["something is added that does not come from dy: with a dy of zeros yours is "
+                    "not zero, as every gradient is"]
         if not same(self.gradients(-2.5 * self.dy)[name], -2.5 * self.analytic[name]):
-            return ["the wrong saved value, or dy used twice: yours is not linear in dy, as every backward is (−2.5·dy "
-                    "should give −2.5 times the gradient). Perhaps dy stands where something from the forward "
-                    "belongs, such as the mask x > 0"]
+            return ["the wrong saved value, or dy used twice: yours is not linear in dy, as every "
+                    "backward is (−2.5·dy should give −2.5 times the gradient). Perhaps dy stands "
+                    "where something from the forward belongs, such as the mask x > 0"]
 
     def ask_factor(self, name, a, n, off):
         """One factor for all entries, and for another dy too?"""
@@ -320,7 +355,8 @@ class Examination:
             return ["the opposite sign: every entry is −1 times what it should be"]
         sign = "the opposite sign, and " if factor < 0 else ""
         size = abs(factor)
-        prefix = f"{sign}off by a constant factor: yours is everywhere {size:.6g} times what it should be"
+        prefix = (f"{sign}off by a constant factor: yours is everywhere {size:.6g} times "
+                  "what it should be")
         causes = [cause for value, cause in self.factors() if abs(size / value - 1) < CLOSE]
         if not causes:
             return [f"{prefix}; that is none of the sizes at hand, {self.list_sizes()}"]
@@ -338,9 +374,11 @@ class Examination:
                     yield float(size), f"{text}: a sum where a mean was asked"
                     yield 1 / size, f"1 / {text}: divided by it once too often"
                     yield 2.0 * size, f"2 × {text}: a sum where a mean was asked, and a 2 too many"
-                    yield size / 2, f"{text} / 2: a sum where a mean was asked, without the 2 of the square"
+                    yield size / 2, (f"{text} / 2: a sum where a mean was asked, without the 2 of "
+                                     "the square")
                     yield 2 / size, f"2 / {text}: divided by it once too often, and a 2 too many"
-                    yield 1 / (2 * size), f"1 / (2 × {text}): divided by it once too often, without the 2 of the square"
+                    yield 1 / (2 * size), (f"1 / (2 × {text}): divided by it once too often, "
+                                           "without the 2 of the square")
 
     def sizes_at_hand(self):
         """{name: size} from the shapes of the first input and of the output."""
@@ -363,8 +401,8 @@ class Examination:
     def ask_axes(self, name, a, n, off):
         """The right numbers with the axes swapped? (A square array hides it in the shape.)"""
         if a.ndim == 2 and a.shape[0] == a.shape[1] and same(a.T, n):
-            return ["transposed: the right numbers, with the axes swapped; the array is square, so the shape "
-                    "does not show it"]
+            return ["transposed: the right numbers, with the axes swapped; the array is square, so "
+                    "the shape does not show it"]
 
     def ask_padding(self, name, a, n, off):
         for mask in self.masks:
@@ -372,32 +410,38 @@ class Examination:
                 continue
             padding = ~mask
             if not off[mask].any():
-                return ["padding is not masked: right at every token that is there, but the places that are only "
-                        "padding get a gradient, and should get none"]
+                return ["padding is not masked: right at every token that is there, but the places "
+                        "that are only padding get a gradient, and should get none"]
             count, length = mask.sum(axis=1), mask.shape[1]
             share = (count / length)[(slice(None),) + (None,) * (a.ndim - 1)]
-            for wrong, meaning in ((share, "the length with its padding"), (count.max() and share * length, "1")):
-                if same(np.where(padding[(...,) + (None,) * (a.ndim - mask.ndim)], 0, a), wrong * n):
-                    also = "; and padding, which should get no gradient, gets one" if a[padding].any() else ""
-                    return [f"padding is not masked in the count: each sentence is divided by {meaning} instead "
-                            f"of by its own number of tokens{also}"]
+            for wrong, meaning in ((share, "the length with its padding"),
+                                   (count.max() and share * length, "1")):
+                if same(np.where(padding[(...,) + (None,) * (a.ndim - mask.ndim)], 0, a),
+                        wrong * n):
+                    also = "; and padding, which should get no gradient, gets one" if a[
+                        padding].any() else ""
+                    return ["padding is not masked in the count: each sentence is divided by "
+                            f"{meaning} instead of by its own number of tokens{also}"]
 
     def ask_repeated_ids(self, name, a, n, off):
         """Are the rows that are off just those of the ids that occur more than once?"""
-        if name not in self.parameters or len(self.ids) != 1 or self.y.shape[:-1] != self.ids[0].shape:
+        if name not in self.parameters or len(
+                self.ids) != 1 or self.y.shape[:-1] != self.ids[0].shape:
             return
-        ids, places, counts = np.unique(self.ids[0].ravel()[::-1], return_index=True, return_counts=True)
+        ids, places, counts = np.unique(self.ids[0].ravel()[::-1], return_index=True,
+                                        return_counts=True)
         wrong_rows = set(np.flatnonzero(off.reshape(len(n), -1).any(axis=1)))
         if wrong_rows and wrong_rows <= set(ids[counts > 1]):
             last = np.zeros_like(self.dy)
             rows = last.reshape(-1, last.shape[-1])[::-1]
             rows[places] = self.dy.reshape(rows.shape)[::-1][places]
             if same(a, self.numeric(last, name)[0]):
-                return ["repeated ids overwrite each other where they should add up: yours is the gradient from the "
-                        "last place of each id alone. `grad[ids] += dy` keeps only one of them"]
+                return ["repeated ids overwrite each other where they should add up: yours is the "
+                        "gradient from the last place of each id alone. `grad[ids] += dy` keeps "
+                        "only one of them"]
             if (counts == 1).any():
-                return ["right for each id that occurs once, wrong for those of the repeated ids: they should get "
-                        "the sum over all their places"]
+                return ["right for each id that occurs once, wrong for those of the repeated ids: "
+                        "they should get the sum over all their places"]
 
     def ask_examples(self, name, a, n, off):
         """Along some axis, are some places wholly right and the others not?"""
@@ -417,7 +461,9 @@ class Examination:
     def axis_name(self, name, a, axis):
         if name in self.parameters:
             return "rows" if axis == 0 else "columns"
-        return "examples" if axis == 0 and a.ndim > 1 else "entries" if a.ndim == 1 else f"places of axis {axis}"
+        if a.ndim == 1:
+            return "entries"
+        return "examples" if axis == 0 else f"places of axis {axis}"
 
     def ask_slices(self, name, a, n, off):
         """Is yours what one slice of dy alone gives (the last one: overwritten), or all but one?"""
@@ -430,7 +476,8 @@ class Examination:
                 alone = self.numeric(part, name)[0]
                 which = "last" if place else "first"
                 if same(a, alone):
-                    alone = f"yours is the gradient from the {which} of the {size} along axis {axis} of dy alone"
+                    alone = (f"yours is the gradient from the {which} of the {size} along axis "
+                             f"{axis} of dy alone")
                     return [f"the others are left out: {alone}"] + \
                            [f"overwritten where it should add up: {alone}"] * (which == "last")
                 if alone.any() and same(a, n - alone):
@@ -447,8 +494,8 @@ class Examination:
         for i, x in zip(self.floats, kept):
             self.inputs[i][...] = x
         if same(mine, self.analytic[name]) and not same(true, n):
-            return ["yours does not change with x, and the true gradient does: what depends on x is left out, or is "
-                    "the wrong saved value, not from the x of this call"]
+            return ["yours does not change with x, and the true gradient does: what depends on x "
+                    "is left out, or is the wrong saved value, not from the x of this call"]
 
     # --- a right gradient, called again ----------------------------------------------------------
 
@@ -457,9 +504,10 @@ class Examination:
         findings = []
         for name, parameter in self.parameters.items():
             if parameter.grad is not grads[name]:
-                findings.append(Finding(name, False, [f"{name}.grad: WRONG, it is another array than before"], [
-                    f"overwritten where it should add up: {name}.grad was replaced by a new array, so the flat "
-                    "vector of all gradients no longer sees it. Add into it with +="]))
+                findings.append(Finding(name, False, [f"{name}.grad: WRONG, it is another array "
+                                                      "than before"], [
+                    f"overwritten where it should add up: {name}.grad was replaced by a new array, "
+                    "so the flat vector of all gradients no longer sees it. Add into it with +="]))
         if findings:
             return findings
         _, backward = self.call(self.inputs)
@@ -468,20 +516,26 @@ class Examination:
         for name in self.parameters:
             if not same(again[name], 2 * self.analytic[name]):
                 once = same(again[name], self.analytic[name])
-                findings.append(Finding(name, False, [f"{name}.grad: WRONG after a second call"], [
-                    "overwritten where it should add up: a second backward should add to what is there (a layer "
-                    "used twice has two paths to the loss), and " +
-                    ("the first is lost. Use += in place of =" if once else "here it gives something else")]))
+                findings.append(
+                    Finding(name, False, [f"{name}.grad: WRONG after a second call"], [
+                        "overwritten where it should add up: a second backward should add to what is "
+                        "there (a layer used twice has two paths to the loss), and " +
+                        ("the first is lost. Use += in place of ="
+                         if once else "here it gives something else")
+                    ]))
         if findings:
             return findings
         other = [self.rng.permuted(x) if i in self.floats else x for i, x in enumerate(self.inputs)]
         _, backward = self.call(self.inputs)
-        self.call(other)                                                # a second use, before the first is undone
+        # a second use, before the first is undone
+        self.call(other)
         for name, a in self.gradients(self.dy, backward=backward).items():
             if not isinstance(a, np.ndarray) or not same(a, self.analytic[name]):
-                return [Finding(name, False, [f"{name}: WRONG when another forward comes before its backward"], [
-                    "the wrong saved value: what forward saved was overwritten by the next forward (in self?). Keep "
-                    "it in a local variable of forward, which the backward of that call sees"])]
+                return [Finding(name, False, [f"{name}: WRONG when another forward comes before "
+                                              "its backward"], [
+                    "the wrong saved value: what forward saved was overwritten by the next forward "
+                    "(in self?). Keep it in a local variable of forward, which the backward of "
+                    "that call sees"])]
         return []
 
 
@@ -523,7 +577,8 @@ def ranges(wanted):
 
 
 def error_map(a, n, smooth, off, rows=12, columns=40):
-    """A map of the errors, a character an entry: . agrees, - opposite sign, 0 yours is zero, x else."""
+    """A map of the errors, a character an entry: . agrees, - opposite sign, 0 yours is zero, x
+    else."""
     marks = np.select([~smooth, ~off, same_entries(a, -n), a == 0], list("^.-0"), "x")
     if (marks == "x").all():
         return [ALL_OFF]

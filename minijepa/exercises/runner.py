@@ -19,7 +19,8 @@ SECONDS = 20            # a check that takes longer is ended
 
 
 def verdict(path, show_output):
-    """Run the check of the file in another process: (status, text), status passed, todo or wrong."""
+    """Run the check of the file in another process: (status, text), status passed, todo or wrong.
+    """
     file = os.path.basename(path)
     with tempfile.TemporaryDirectory() as folder:
         out, trace = os.path.join(folder, "verdict"), os.path.join(folder, "trace")
@@ -36,8 +37,8 @@ def verdict(path, show_output):
         with open(trace, encoding="utf-8", errors="replace") as stream:
             where = re.search(rf'File "[^"]*{re.escape(file)}", line (\d+)', stream.read())
         if where:
-            return "wrong", (f"{file}, line {where[1]}: still running after {SECONDS} s, and was ended: "
-                             "look for a loop that does not end")
+            return "wrong", (f"{file}, line {where[1]}: still running after {SECONDS} s, and was "
+                             "ended: look for a loop that does not end")
         return "wrong", f"{file}: it ended the process before the check was done (exit code {code})"
 
 
@@ -45,10 +46,15 @@ def blame(error, path):
     """One line about the learner's file: where in it the error arose, and what it is."""
     folder = os.path.dirname(os.path.abspath(path))
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{os.path.basename(error.filename)}, line {error.lineno}: {error.msg} (Python cannot read the file)"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
-              if os.path.dirname(os.path.abspath(frame.filename)) == folder and not frame.filename.startswith("<")]
-    what = "it calls exit()" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+        return (f"{os.path.basename(error.filename)}, line {error.lineno}: {error.msg} "
+                "(Python cannot read the file)")
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__)
+        if os.path.dirname(os.path.abspath(frame.filename)) == folder
+        and not frame.filename.startswith("<")
+    ]
+    what = "it calls exit()" if isinstance(error,
+                                           SystemExit) else f"{type(error).__name__}: {error}"
     if not frames:
         return f"{os.path.basename(path)}: {what}"
     where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"
@@ -63,7 +69,8 @@ def check(path):
     from minijepa.exercises.checks import CHECKS
 
     name = os.path.splitext(os.path.basename(path))[0]
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))             # the files import one another
+    # the files import one another
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     try:
         spec = importlib.util.spec_from_file_location(name, path)
         learner = sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -3,9 +3,10 @@
     x (..., in)  ->  y = x weightᵀ + bias (..., out);  weight (out, in), bias (out,)
     backward: dy (..., out)  ->  dx (..., in); adds to self.weight.grad and self.bias.grad
 
-`python bug1.py` runs the check below, and it passes. `python -m minijepa.exercises check bug1` finds an
-error. Mend the layer with the help of what it says; then answer the question that this exercise is
-about: why can the check below not see it, and what is the least change that would make it see?
+`python bug1.py` runs the check below, and it passes. `python -m minijepa.exercises check bug1`
+finds an error. Mend the layer with the help of what it says; then answer the question that this
+exercise is about: why can the check below not see it, and what is the least change that would make
+it see?
 """
 
 import numpy as np
@@ -17,7 +18,8 @@ from minijepa.modules import Module, Parameter, expect
 class Linear(Module):
     def __init__(self, in_features, out_features, rng, dtype=np.float32):
         bound = 1 / np.sqrt(in_features)
-        self.weight = Parameter(rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
+        self.weight = Parameter(
+            rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
         self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))
 
     def forward(self, x):

@@ -1,11 +1,11 @@
 """Find the bug: a mean squared error, finished, and wrong in one place.
 
-    prediction, target: two arrays of one shape, (B, L) say  ->  loss = Σ (prediction − target)² / (B·L)
+    prediction, target: arrays of one shape, (B, L) say  ->  loss = Σ (prediction − target)² / (B·L)
     backward: dloss, a number  ->  (dprediction, dtarget), each of the shape of its input
 
-`python bug2.py` runs the check below, and it passes. `python -m minijepa.exercises check bug2` finds an
-error. Mend the loss with the help of what it says; then answer: why can the check below not see it?
-And would you see it in training, where the loss does go down?
+`python bug2.py` runs the check below, and it passes. `python -m minijepa.exercises check bug2`
+finds an error. Mend the loss with the help of what it says; then answer: why can the check below
+not see it? And would you see it in training, where the loss does go down?
 """
 
 import numpy as np
@@ -29,7 +29,8 @@ def mse(prediction, target):
 
 if __name__ == "__main__":
     rng = np.random.default_rng(0)
-    prediction, target = rng.standard_normal((2, 1, 6))                        # a batch of one: (1, 6)
+    # a batch of one: (1, 6)
+    prediction, target = rng.standard_normal((2, 1, 6))
 
     def loss():
         return mse(prediction, target)[0]

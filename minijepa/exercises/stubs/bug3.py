@@ -3,8 +3,9 @@
     ids (...) integers  ->  y = weight[ids] (..., E);  weight (V, E)
     backward: dy (..., E)  ->  nothing is returned; adds to self.weight.grad
 
-`python bug3.py` runs the check below, and it passes. `python -m minijepa.exercises check bug3` finds an
-error. Mend the layer with the help of what it says; then answer: why can the check below not see it?
+`python bug3.py` runs the check below, and it passes. `python -m minijepa.exercises check bug3`
+finds an error. Mend the layer with the help of what it says; then answer: why can the check below
+not see it?
 """
 
 import numpy as np

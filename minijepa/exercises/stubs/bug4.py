@@ -1,11 +1,12 @@
 """Find the bug: a mean over the tokens that are there, finished, and wrong in one place.
 
-    x (B, T, E), mask (B, T) of booleans, False at padding  ->  y (B, E) = Σ_t mask_t·x_t / Σ_t mask_t
+    x (B, T, E), mask (B, T) of booleans, False at padding  ->  y (B, E)
+    y = Σ_t mask_t·x_t / Σ_t mask_t
     backward: dy (B, E)  ->  dx (B, T, E)
 
-`python bug4.py` runs the check below, and it passes: a whole gradient takes long, so it looks at one
-entry, drawn at random. `python -m minijepa.exercises check bug4` finds an error. Mend the layer with
-the help of what it says; then answer: how likely was the check below to miss it?
+`python bug4.py` runs the check below, and it passes: a whole gradient takes long, so it looks at
+one entry, drawn at random. `python -m minijepa.exercises check bug4` finds an error. Mend the layer
+with the help of what it says; then answer: how likely was the check below to miss it?
 """
 
 import numpy as np

@@ -3,9 +3,9 @@
     x (any shape)  ->  y = max(x, 0)
     backward: dy  ->  dx, where dx is 0 wherever x is not above 0
 
-`python bug5.py` checks all entries with a random dy, and passes. `python -m minijepa.exercises check bug5`
-finds an error. Mend the layer with the help of what it says; then answer: where would a model that uses
-this layer go wrong, and where would it not?
+`python bug5.py` checks all entries with a random dy, and passes. `python -m minijepa.exercises
+check bug5` finds an error. Mend the layer with the help of what it says; then answer: where would a
+model that uses this layer go wrong, and where would it not?
 """
 
 import numpy as np

@@ -3,9 +3,9 @@
     t = t + 1,   m = β₁·m + (1 − β₁)·grad,   v = β₂·v + (1 − β₂)·grad²
     m̂ = m / (1 − β₁ᵗ),   v̂ = v / (1 − β₂ᵗ),   value = value − learning_rate · m̂ / (√v̂ + ε)
 
-`python bug7.py` takes a step, compares it with the formula, and passes. `python -m minijepa.exercises
-check bug7` finds an error. Mend the optimizer with the help of what it says; then answer: how many steps does
-a check of an optimizer need, at least?
+`python bug7.py` takes a step, compares it with the formula, and passes. `python -m
+minijepa.exercises check bug7` finds an error. Mend the optimizer with the help of what it says;
+then answer: how many steps does a check of an optimizer need, at least?
 """
 
 import numpy as np
@@ -34,7 +34,8 @@ if __name__ == "__main__":
     value, grad = np.array([1.0, 2.0, 3.0]), np.array([0.5, -0.1, 4.0])
     optimizer = Adam(value, grad, learning_rate=0.1)
     optimizer.step()
-    m_hat, v_hat = grad, grad**2                       # after the first step, with the bias correction
+    # after the first step, with the bias correction
+    m_hat, v_hat = grad, grad**2
     wanted = np.array([1.0, 2.0, 3.0]) - 0.1 * m_hat / (np.sqrt(v_hat) + 1e-8)
     assert np.allclose(value, wanted), "naive check: failed"
     print("naive check: passed")

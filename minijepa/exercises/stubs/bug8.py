@@ -2,11 +2,12 @@
 
     joint      the gradient flows into both branches
     stopgrad   the gradient toward the targets is dropped
-    ema        dropped as well; after each optimizer step the target encoder moves a little toward the
-               context encoder:  target = τ·target + (1 − τ)·online,  τ = self.tau = 0.99, say
+    ema        dropped as well; after each optimizer step the target encoder moves a little toward
+               the context encoder:  target = τ·target + (1 − τ)·online,  τ = self.tau = 0.99, say
 
-`python -m minijepa.exercises check bug8` finds an error. Mend it; then answer: the model learns nearly as
-well with the bug as without it. What is the target encoder, then, and what was it meant to be?
+`python -m minijepa.exercises check bug8` finds an error. Mend it; then answer: the model learns
+nearly as well with the bug as without it. What is the target encoder, then, and what was it meant
+to be?
 """
 
 import numpy as np

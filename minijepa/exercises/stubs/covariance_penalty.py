@@ -6,9 +6,10 @@
     latents (N, L)  ->  loss, a number
     backward: dloss, a number (1 where the loss is the end of the chain)  ->  dlatents (N, L)
 
-First ∂loss/∂C, a matrix (L, L): what stands on its diagonal? Then from C to centred. Write one entry,
-C_ij = Σ_n centred_ni · centred_nj / (N − 1), and ask in how many entries of C centred_ni occurs: each
-pair i, j is in C twice. That the mean moves with the latents adds nothing, as in the variance hinge: why?
+First ∂loss/∂C, a matrix (L, L): what stands on its diagonal? Then from C to centred. Write one
+entry, C_ij = Σ_n centred_ni · centred_nj / (N − 1), and ask in how many entries of C centred_ni
+occurs: each pair i, j is in C twice. That the mean moves with the latents adds nothing, as in the
+variance hinge: why?
 
 The check looks at: the gradient against finite differences, for many latents and for two, for one
 dimension and for several, for dimensions that repeat another one, and for a dloss other than 1.

@@ -7,8 +7,8 @@
 Row v of the table is copied to every place of the sentence where ids == v. Derive dweight_v: how
 does the loss change when row v moves, if the word v stands in three places? In none?
 
-A word that occurs twice is the rule, not the exception: "the cat climbed the tree". Try in NumPy what
-`a[[0, 0]] += 1` does to a[0], before you trust it.
+A word that occurs twice is the rule, not the exception: "the cat climbed the tree". Try in NumPy
+what `a[[0, 0]] += 1` does to a[0], before you trust it.
 
 The check looks at: dweight where all ids differ and where they repeat, for ids of one, two and
 three dimensions; that words that do not occur get 0; and that a second call adds to the gradient.

@@ -1,21 +1,22 @@
 """The whole JEPA step, from the parts that you have written. It then trains the word world.
 
-x is (context_ids (B, T), mask (B, T)), the words that are seen; y is target_ids (K, B), the hidden ones.
+x is (context_ids (B, T), mask (B, T)), the words that are seen; y is target_ids (K, B), the hidden
+ones.
 
-    context_ids  -> embedding (B, T, E)  -> mean (B, E)      -> context_encoder -> s_x (B, latent)
-    target_ids   -> embedding (K, B, E)                      -> target_encoder  -> s_y (K, B, latent)
+    context_ids  -> embedding (B, T, E)  -> mean (B, E)   -> context_encoder -> s_x (B, latent)
+    target_ids   -> embedding (K, B, E)                   -> target_encoder  -> s_y (K, B, latent)
 
-Three things to write. The backwards of encode_context (ds_x, the gradient toward s_x, comes in) and of
-encode_target (ds_y comes in): no new derivative, the parts in reverse. And `step`, one step of
+Three things to write. The backwards of encode_context (ds_x, the gradient toward s_x, comes in) and
+of encode_target (ds_y comes in): no new derivative, the parts in reverse. And `step`, one step of
 training: zero the gradients, forward, backward, optimizer step, target update; it returns the loss.
 Mind the order, and ask of each neighbour what would happen if the two were exchanged.
 
 Everything else here comes from your own files in this folder. When the check is content,
 `python jepa_step.py` trains the model and shows what it has learned.
 
-The check looks at: all gradients of the step in the three treatments; some steps against the same steps
-done right; and a training, which must reach hits of 1.00, on sentences that were held out, in at
-most 60 epochs. (Loops over entries in your layers make it slow: that it tells you too.)
+The check looks at: all gradients of the step in the three treatments; some steps against the same
+steps done right; and a training, which must reach hits of 1.00, on sentences that were held out, in
+at most 60 epochs. (Loops over entries in your layers make it slow: that it tells you too.)
 """
 
 import numpy as np
@@ -70,7 +71,10 @@ class ToyJEPA(stop_gradient.JEPA):
 
 
 def step(model, optimizer, x, y):
-    """One step of training; model.grad is the vector of all gradients, optimizer an Adam. Returns the loss."""
+    """One step of training; model.grad is the vector of all gradients, optimizer an Adam.
+
+    Returns the loss.
+    """
     raise NotImplementedError("your turn")
 
 

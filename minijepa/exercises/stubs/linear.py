@@ -13,7 +13,8 @@ and write each as one matrix product or one sum. The shapes leave little choice:
 yourself. Nothing is divided by the number of rows: the mean, if there is one, lives in the loss.
 
 The check looks at: all three gradients, for one row and for many, with and without further leading
-dimensions; that a second call adds to the gradients (`+=`); and that x and dy are left as they were.
+dimensions; that a second call adds to the gradients (`+=`); and that x and dy are left as they
+were.
 """
 
 import numpy as np
@@ -24,7 +25,8 @@ from minijepa.modules import Module, Parameter, expect
 class Linear(Module):
     def __init__(self, in_features, out_features, rng, dtype=np.float32):
         bound = 1 / np.sqrt(in_features)
-        self.weight = Parameter(rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
+        self.weight = Parameter(
+            rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
         self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))
 
     def forward(self, x):

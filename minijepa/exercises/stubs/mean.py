@@ -6,11 +6,12 @@
 Sentences of a batch have different lengths: the shorter ones are padded up to T tokens, and mask is
 False where there is only padding. What stands there must not change y, so what is its gradient?
 
-Derive dx_bte for one sentence b: y_be is a weighted sum of x_b1e … x_bTe. What is the weight of each?
-(In the code the weights are called `share`; they are 1/count or 0.)
+Derive dx_bte for one sentence b: y_be is a weighted sum of x_b1e … x_bTe. What is the weight of
+each? (In the code the weights are called `share`; they are 1/count or 0.)
 
-The check looks at: dx without a mask and with one, for sentences of different lengths, for a batch of
-one and for one token; that dx is exactly 0 at padding; and that x, mask and dy are left as they were.
+The check looks at: dx without a mask and with one, for sentences of different lengths, for a batch
+of one and for one token; that dx is exactly 0 at padding; and that x, mask and dy are left as they
+were.
 """
 
 import numpy as np

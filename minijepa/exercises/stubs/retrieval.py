@@ -11,8 +11,8 @@ rows once, so that one matrix product gives all N·V cosines; and what a row of 
 points nowhere, so its cosine with anything is 0, and not NaN. (TINY, the smallest normal number of
 float32, stands in for a zero that would be divided by.)
 
-The check looks at: the cosines against a plain loop, for rows from tiny to large and rows of zeros, in
-float64 and float32; the ids and their order, for several counts; and that the inputs
+The check looks at: the cosines against a plain loop, for rows from tiny to large and rows of zeros,
+in float64 and float32; the ids and their order, for several counts; and that the inputs
 are left as they were.
 """
 

@@ -3,9 +3,10 @@
     x  ->  layer 0  ->  layer 1  ->  …  ->  y
     backward: dy, the gradient toward y  ->  dx, the gradient toward x
 
-Each layer's forward has returned a backward of its own, and these are in `backwards`, in the order of
-the layers. The backward of a layer turns the gradient of its output into the gradient of its input,
-and its input is the output of the layer before it. Which of them can be called first, with dy?
+Each layer's forward has returned a backward of its own, and these are in `backwards`, in the order
+of the layers. The backward of a layer turns the gradient of its output into the gradient of its
+input, and its input is the output of the layer before it. Which of them can be called first, with
+dy?
 
 There is no derivative to work out here, and this is all there is to "backpropagation".
 

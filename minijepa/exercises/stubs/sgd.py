@@ -3,7 +3,8 @@
     velocity = momentum·velocity + grad
     value    = value − learning_rate·velocity
 
-value and grad are flat vectors: all parameters of a model, and all their gradients. velocity starts at 0.
+value and grad are flat vectors: all parameters of a model, and all their gradients. velocity starts
+at 0.
 
 The model's layers look into these two vectors, so value must change in place: `self.value -= …`
 or `self.value[:] = …`. After `self.value = …` the name points to a new vector that no layer knows.
@@ -12,9 +13,9 @@ What is remembered from step to step belongs in self.state, which is what a chec
 There is nothing to derive. See for yourself what momentum does to a gradient that stays the same:
 where does the velocity go, for momentum = 0.9?
 
-The check looks at: the values over several steps, with momentum and without, while grad and learning_rate
-change between the steps; that value is still the same vector; that grad is left as it was; and that another
-SGD that is given the state goes on where this one was.
+The check looks at: the values over several steps, with momentum and without, while grad and
+learning_rate change between the steps; that value is still the same vector; that grad is left as it
+was; and that another SGD that is given the state goes on where this one was.
 """
 
 import numpy as np

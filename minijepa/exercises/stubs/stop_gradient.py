@@ -1,6 +1,6 @@
 """The stop-gradient and the EMA update: what a JEPA does with the target branch.
 
-    loss = mean over k of D(ŝ_k, s_k);  ŝ = predict(x), s = encode_target(y), D the mean squared error
+    loss = mean over k of D(ŝ_k, s_k), the mean squared error;  ŝ = predict(x), s = encode_target(y)
 
 backward: dloss, a number  ->  nothing is returned; the gradients of the parameters are added up.
 `mse_backward(dloss)` gives the gradients toward both branches. Which of them may flow on depends on
@@ -15,11 +15,11 @@ update_target, called after each optimizer step, does that following, for "ema" 
 where target is self.target_encoder.value and online is self.context_encoder.value: flat vectors
 into which the layers look, so the target changes in place.
 
-Why drop a gradient that is right? Were it to flow, the easiest way to a small loss would be to move the
-targets to where any prediction hits them: all to one point. That is the collapse.
+Why drop a gradient that is right? Were it to flow, the easiest way to a small loss would be to move
+the targets to where any prediction hits them: all to one point. That is the collapse.
 
-The check looks at: all gradients in the three treatments (with the targets held fixed where the gradient
-is stopped), and at the target encoder after some updates, again in all three.
+The check looks at: all gradients in the three treatments (with the targets held fixed where the
+gradient is stopped), and at the target encoder after some updates, again in all three.
 """
 
 import numpy as np

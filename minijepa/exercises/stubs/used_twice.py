@@ -3,8 +3,8 @@
     ŝ_0 = s_x (B, L);   ŝ_k = net(ŝ_(k−1))  for k = 1 … K = self.steps
     s_x  ->  predictions ŝ_1 … ŝ_K (K, B, L)
     backward: dpredictions (K, B, L), the gradient toward each ŝ_k  ->  (ds_x (B, L), None);
-              the gradients of the net are added up by its own backward. None, since the predictor is
-              told nothing here: z, of which there would be a gradient too, is for other worlds
+              the gradients of the net are added up by its own backward. None, since the predictor
+              is told nothing here: z, which would have a gradient too, is for other worlds
 
 The loss sees ŝ_k in two ways: directly (that is dpredictions[k − 1]), and through ŝ_(k+1), which
 was computed from it. A value with several paths to the loss has the sum of their gradients. Which

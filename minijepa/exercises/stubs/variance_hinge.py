@@ -7,14 +7,15 @@
     latents z (N, L)  ->  loss, a number
     backward: dloss, a number (1 where the loss is the end of the chain)  ->  dlatents (N, L)
 
-Go back through it link by link. ∂loss/∂std_j: where does the hinge let anything pass? From std to Var: what is the
-derivative of a root? From Var_j to z_nj: the mean moves with z too; work out what that adds (the sum of
-a centred column is a number that you know).
+Go back through it link by link. ∂loss/∂std_j: where does the hinge let anything pass? From std to
+Var: what is the derivative of a root? From Var_j to z_nj: the mean moves with z too; work out what
+that adds (the sum of a centred column is a number that you know).
 
-In which direction does a step against this gradient move the latents of a dimension that is too narrow?
+In which direction does a step against this gradient move the latents of a dimension that is too
+narrow?
 
-The check looks at: the gradient against finite differences, for dimensions above the floor and below
-it, for several values of floor and epsilon, and for a dloss other than 1.
+The check looks at: the gradient against finite differences, for dimensions above the floor and
+below it, for several values of floor and epsilon, and for a dloss other than 1.
 """
 
 import numpy as np
