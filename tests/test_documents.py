@@ -6,7 +6,8 @@ from documents import CHECKS, Document, main, parse_tolerance, same_text
 
 TRUE = '''# One small document
 
-See [below](#what-is-there) and the [other one](other.md#there), $a_i = \\frac{1}{2}$, `minijepa/layers.py`.
+See [below](#what-is-there) and the [other one](other.md#there),
+$a_i = \\frac{1}{2}$, `minijepa/layers.py`.
 
 <!-- file: FOLDER/code.py -->
 ```python

@@ -197,9 +197,8 @@ def finite_differences(learner):
              ((1,), (0,), 1e-4)]
     for shape, index, epsilon in cases:
         x, weight = rng.standard_normal(shape) / 3, rng.standard_normal(shape)
-        original, e = x.copy(), np.zeros(shape)
+        seen, original, e = [], x.copy(), np.zeros(shape)
         e[index] = epsilon
-        seen = []
 
         def at(x):
             return float(np.sum(weight * np.exp(2 * x)) + np.sum(x) ** 3)
@@ -210,7 +209,7 @@ def finite_differences(learner):
 
         got = central_difference(f, x, index, epsilon)
         right, left, here = at(original + e), at(original - e), at(original)
-        everywhere = at(original + epsilon), at(original - epsilon)
+        every = at(original + epsilon) - at(original - epsilon)
         default = 1e-5 * e / epsilon
         mistakes = {
             "only one side is measured: (f(x + ε) − f(x)) / ε": (right - here) / epsilon,
@@ -228,20 +227,22 @@ def finite_differences(learner):
             "it is divided by 2 and multiplied by ε: (… / 2 * ε) lacks its parentheses":
                 (right - left) / 2 * epsilon,
             "the two are exchanged: f(x − ε) − f(x + ε)": (left - right) / (2 * epsilon),
-            "all entries of x are moved and not just x[index]":
-                (everywhere[0] - everywhere[1]) / (2 * epsilon),
+            "all entries of x are moved and not just x[index]": every / (2 * epsilon),
             "x + ε and x + 2ε were compared: x was not put back in between":
                 (at(original + 2 * e) - right) / (2 * epsilon),
             "the argument epsilon is ignored":
                 (at(original + default) - at(original - default)) / 2e-5,
         }
-        what = (f"x of shape {shape}, index {index}, ε = {epsilon:g}, "
-                "central_difference(f, x, index, ε)")
+        what = f"central_difference, x of shape {shape}, index {index}, ε = {epsilon:g}"
         compare(what, got, (right - left) / (2 * epsilon), mistakes, tolerance=1e-12 / epsilon)
         put_back(what, x, original)
         if any(np.count_nonzero(each != original) > 1 for each in seen):
-            raise Fail(f"{what}: f saw x with other entries moved than x[index] alone")
-    # the default ε, and x bit for bit at every entry
+            raise Fail(f"{what}: f saw other entries of x moved than x[index]")
+    judge_the_default_epsilon(central_difference)
+
+
+def judge_the_default_epsilon(central_difference):
+    """The default ε, and x bit for bit at every entry."""
     x = np.linspace(0.1, 0.7, 7)
     for index in np.ndindex(x.shape):
         before = x.copy()
@@ -612,40 +613,25 @@ def adam(learner):
     for betas, epsilon in [((0.9, 0.999), 1e-8), ((0.8, 0.95), 1e-4), ((0.5, 0.9), 1e-8)]:
         path = functools.partial(adam_path, gradients, 0.1)
         mistakes = {
-            "the bias correction is missing":
-                path(betas, epsilon, correct=""),
-            "only m is corrected, not v":
-                path(betas, epsilon, correct="m"),
-            "only v is corrected, not m":
-                path(betas, epsilon, correct="v"),
+            "the bias correction is missing": path(betas, epsilon, correct=""),
+            "only m is corrected, not v": path(betas, epsilon, correct="m"),
+            "only v is corrected, not m": path(betas, epsilon, correct="v"),
             "t is counted after it is used: it is 0 in the first step":
                 path(betas, epsilon, first=0),
-            "t begins at 2: it is counted twice in the first step":
-                path(betas, epsilon, first=2),
-            "t is not counted: it is 1 in every step":
-                path(betas, epsilon, counted=False),
-            "β·t stands in place of βᵗ":
-                path(betas, epsilon, times=True),
-            "ε stands inside the root":
-                path(betas, epsilon, inside=True),
+            "t begins at 2: it is counted twice in the first step": path(betas, epsilon, first=2),
+            "t is not counted: it is 1 in every step": path(betas, epsilon, counted=False),
+            "β·t stands in place of βᵗ": path(betas, epsilon, times=True),
+            "ε stands inside the root": path(betas, epsilon, inside=True),
             "ε is added to √v before its correction, and not to √v̂":
                 path(betas, epsilon, early=True),
-            "ε is left out":
-                path(betas, 0.0),
-            "the argument epsilon is ignored":
-                path(betas, 1e-8),
-            "the argument betas is ignored":
-                path((0.9, 0.999), epsilon),
-            "β₁ and β₂ are exchanged":
-                path(betas[::-1], epsilon),
-            "β and 1 − β are exchanged":
-                path(betas, epsilon, exchanged=True),
-            "the gradient is added without its share 1 − β":
-                path(betas, epsilon, sum_up=True),
-            "v averages the gradient and not its square":
-                path(betas, epsilon, power=1),
-            "the root of v̂ is missing":
-                path(betas, epsilon, rooted=False),
+            "ε is left out": path(betas, 0.0),
+            "the argument epsilon is ignored": path(betas, 1e-8),
+            "the argument betas is ignored": path((0.9, 0.999), epsilon),
+            "β₁ and β₂ are exchanged": path(betas[::-1], epsilon),
+            "β and 1 − β are exchanged": path(betas, epsilon, exchanged=True),
+            "the gradient is added without its share 1 − β": path(betas, epsilon, sum_up=True),
+            "v averages the gradient and not its square": path(betas, epsilon, power=1),
+            "the root of v̂ is missing": path(betas, epsilon, rooted=False),
             "the corrected m̂ and v̂ are kept as m and v: each step then corrects them again":
                 path(betas, epsilon, stored="mv"),
             "the corrected m̂ is kept as m: each step then corrects it again":
@@ -654,15 +640,11 @@ def adam(learner):
                 path(betas, epsilon, stored="v"),
             "the step is taken with the m and v of the step before":
                 path(betas, epsilon, late=True),
-            "the step goes uphill: its sign is wrong":
-                path(betas, epsilon, sign=1),
-            "learning_rate is left out":
-                adam_path(gradients, 1.0, betas, epsilon),
-            "m and v are not kept from step to step":
-                np.cumsum([
-                    adam_path([grad], 0.1, betas, epsilon, first=t)[0]
-                    for t, grad in enumerate(gradients, 1)
-                ], axis=0),
+            "the step goes uphill: its sign is wrong": path(betas, epsilon, sign=1),
+            "learning_rate is left out": adam_path(gradients, 1.0, betas, epsilon),
+            "m and v are not kept from step to step": np.cumsum(
+                [adam_path([grad], 0.1, betas, epsilon, first=t)[0]
+                 for t, grad in enumerate(gradients, 1)], axis=0),
         }
         what = f"Adam with β = {betas}, ε = {epsilon:g}"
 
@@ -736,8 +718,7 @@ def mistake_in_step(model, original, x, y):
         "the gradient is not stopped: it flows into the target branch": joint,
         "no gradient comes to the target branch: in 'joint' it should flow into both": stopped,
         "the gradient flows into the target branch alone; the predictor and the context encoder "
-        "get none":
-            joint - stopped,
+        "get none": joint - stopped,
         "the two gradients of mse are exchanged, or have the opposite sign": -wanted,
         "nothing flows back at all": 0 * wanted,
         "no gradient comes from the context branch to the embedding": without(stopped, embedding),
@@ -903,6 +884,23 @@ def jepa_step(learner):
                "(ema) of ToyJEPA those given?")
 
 
+def step_in_order(order, model, optimizer, x, y):
+    """A step from its parts: z zero, f forward, b backward, o optimizer, t target."""
+    loss = None
+    for part in order:
+        if part == "z":
+            model.grad[:] = 0
+        elif part == "f":
+            loss, backward = model.forward(x, y)
+        elif part == "b":
+            backward()
+        elif part == "o":
+            optimizer.step()
+        elif part == "t":
+            model.update_target()
+    return loss
+
+
 def judge_steps(step):
     """Some steps of training on the package's own model and Adam, against the same steps done
     right."""
@@ -920,22 +918,7 @@ def judge_steps(step):
         return model, path, losses
 
     def steps(order):
-        """A step from its parts: z zero, f forward, b backward, o optimizer, t target."""
-        def one_step(model, optimizer, x, y):
-            loss = None
-            for part in order:
-                if part == "z":
-                    model.grad[:] = 0
-                elif part == "f":
-                    loss, backward = model.forward(x, y)
-                elif part == "b":
-                    backward()
-                elif part == "o":
-                    optimizer.step()
-                elif part == "t":
-                    model.update_target()
-            return loss
-        return training(one_step)
+        return training(functools.partial(step_in_order, order))
 
     _, path, wanted = steps("zfbot")
     mistakes = {
@@ -974,9 +957,24 @@ def norms(rows):
 
 @exercise
 def retrieval(learner):
-    cosine_similarity, retrieve = (named(learner, name)
-                                   for name in ("cosine_similarity", "retrieve"))
     rng = np.random.default_rng(0)
+    judge_cosines(named(learner, "cosine_similarity"), rng)
+    retrieve = named(learner, "retrieve")
+    predictions, latents = rng.standard_normal((B, E)), rng.standard_normal((401, E))
+    latents *= rng.uniform(0.5, 3, (len(latents), 1))
+    similarity = gauges.cosine_similarity(predictions, latents)
+    for count in 1, 3, 150, len(latents):
+        kept = predictions.copy(), latents.copy()
+        got = retrieve(predictions, latents, count) if count > 1 else retrieve(predictions, latents)
+        unchanged("retrieve: predictions or latents", (predictions, latents), kept)
+        judge_ids(f"retrieve, count = {count}", got, predictions, latents, similarity, count)
+    latents[2] = 0
+    got = retrieve(predictions, latents, 300)
+    judge_ids("retrieve, count = 300, with a row of zeros in latents", got, predictions, latents,
+              gauges.cosine_similarity(predictions, latents), 300)
+
+
+def judge_cosines(cosine_similarity, rng):
     for dtype, tolerance in (np.float64, 1e-6), (np.float32, 1e-5):
         a, b = (rng.standard_normal((n, E)).astype(dtype) for n in (B, V))
         for spread in 0, 4:
@@ -991,28 +989,20 @@ def retrieval(learner):
                 row @ other / np.sqrt(row @ row) / np.sqrt(other @ other) for other in b
             ] for row in a])
             mistakes = {
-                "nothing is divided by the lengths: this is a·b":
-                    dot,
-                "only a is divided by its length":
-                    unit_a @ b.T,
-                "only b is divided by its length":
-                    a @ unit_b.T,
-                "it is divided by |a|²|b|²":
-                    dot / norms(a)**2 / norms(b).T**2,
-                "it is divided by √|a|√|b|":
-                    dot / norms(a)**0.5 / norms(b).T**0.5,
+                "nothing is divided by the lengths: this is a·b": dot,
+                "only a is divided by its length": unit_a @ b.T,
+                "only b is divided by its length": a @ unit_b.T,
+                "it is divided by |a|²|b|²": dot / norms(a)**2 / norms(b).T**2,
+                "it is divided by √|a|√|b|": dot / norms(a)**0.5 / norms(b).T**0.5,
                 "the columns are scaled and not the rows: axis=1":
                     (a / np.linalg.norm(a, axis=0)) @ (b / np.linalg.norm(b, axis=0)).T,
                 "all of a and all of b are divided by one length: axis=1 is missing":
                     dot / np.linalg.norm(a) / np.linalg.norm(b),
                 "the rows are divided by the sum of their entries' sizes, not by their length":
                     dot / np.abs(a).sum(1)[:, None] / np.abs(b).sum(1),
-                "the axes are exchanged: (V, N) and not (N, V)":
-                    unit_b @ unit_a.T,
-                "the distance 1 − cosine is returned":
-                    1 - unit_a @ unit_b.T,
-                "the sign is wrong":
-                    -unit_a @ unit_b.T,
+                "the axes are exchanged: (V, N) and not (N, V)": unit_b @ unit_a.T,
+                "the distance 1 − cosine is returned": 1 - unit_a @ unit_b.T,
+                "the sign is wrong": -unit_a @ unit_b.T,
                 "1e-8 is added to each length, which makes short rows shorter":
                     (a / (norms(a) + 1e-8)) @ (b / (norms(b) + 1e-8)).T,
                 "1e-8 is added to the product of the lengths, which makes short rows shorter":
@@ -1028,19 +1018,6 @@ def retrieval(learner):
         nan[1], nan[:, 4] = np.nan, np.nan
         compare("cosine_similarity, with a row of zeros in a and in b (0, not NaN)", got, wanted,
                 {"0 is divided by 0": nan}, tolerance)
-
-    predictions, latents = rng.standard_normal((B, E)), rng.standard_normal((401, E))
-    latents *= rng.uniform(0.5, 3, (len(latents), 1))
-    similarity = gauges.cosine_similarity(predictions, latents)
-    for count in 1, 3, 150, len(latents):
-        kept = predictions.copy(), latents.copy()
-        got = retrieve(predictions, latents, count) if count > 1 else retrieve(predictions, latents)
-        unchanged("retrieve: predictions or latents", (predictions, latents), kept)
-        judge_ids(f"retrieve, count = {count}", got, predictions, latents, similarity, count)
-    latents[2] = 0
-    got = retrieve(predictions, latents, 300)
-    judge_ids("retrieve, count = 300, with a row of zeros in latents", got, predictions, latents,
-              gauges.cosine_similarity(predictions, latents), 300)
 
 
 def judge_ids(what, got, predictions, latents, similarity, count):
@@ -1083,6 +1060,43 @@ def entropy_rank(sigma, log=np.log, exponential=np.exp, sign=-1, power=1, share=
     return exponential(sign * (p * log(p)).sum())
 
 
+def effective_ranks(latents):
+    """The right one, and {the mistake in words: what it gives}."""
+    def sigma(matrix):
+        return np.linalg.svd(matrix, compute_uv=False)
+
+    centred = latents - latents.mean(axis=0)
+    right = sigma(centred)
+    p = right / right.sum()
+    return entropy_rank(right), {
+        "the latents are not centred": entropy_rank(sigma(latents)),
+        "the rows are centred and not the columns: axis=0":
+            entropy_rank(sigma(latents - latents.mean(axis=1, keepdims=True))),
+        "one mean of all numbers is taken away, not that of each column: axis=0":
+            entropy_rank(sigma(latents - latents.mean())),
+        "the columns are divided by their std too":
+            entropy_rank(sigma(centred / (latents.std(axis=0) + 1e-300))),
+        "σ² stands in place of σ (the eigenvalues of the covariance)":
+            entropy_rank(right, power=2),
+        "the logarithm is that of base 2, and the exponential is not":
+            entropy_rank(right, log=np.log2),
+        "the logarithm is that of base 10, and the exponential is not":
+            entropy_rank(right, log=np.log10),
+        "exp is missing: this is the entropy itself":
+            entropy_rank(right, exponential=lambda h: h),
+        "a sign is wrong: exp(+Σ p log p)": entropy_rank(right, sign=1),
+        "a sign is wrong and exp is missing: this is Σ p log p":
+            entropy_rank(right, sign=1, exponential=lambda h: h),
+        "the σ are not divided by their sum": entropy_rank(right, share=False),
+        "the σ are divided by the largest and not by their sum":
+            np.exp(-sum(q * np.log(q) for q in right / right[0] if q > 1e-12)),
+        "the singular values above 0 are counted: this is the rank": float((p > 1e-9).sum()),
+        "the participation ratio (Σσ)² / Σσ² is taken": 1 / (p**2).sum(),
+        "the participation ratio of σ² is taken": (right**2).sum() ** 2 / (right**4).sum(),
+        "0·log 0 is computed, which is NaN: it has to count as 0": np.nan,
+    }
+
+
 @exercise
 def effective_rank(learner):
     rank = named(learner, "effective_rank")
@@ -1102,41 +1116,8 @@ def effective_rank(learner):
     }
     for what, latents in cases.items():
         kept = latents.copy()
-        centred = latents - latents.mean(axis=0)
-
-        def sigma(matrix):
-            return np.linalg.svd(matrix, compute_uv=False)
-
-        right = sigma(centred)
-        got, p = rank(latents), right / right.sum()
-        mistakes = {
-            "the latents are not centred": entropy_rank(sigma(latents)),
-            "the rows are centred and not the columns: axis=0":
-                entropy_rank(sigma(latents - latents.mean(axis=1, keepdims=True))),
-            "one mean of all numbers is taken away, not that of each column: axis=0":
-                entropy_rank(sigma(latents - latents.mean())),
-            "the columns are divided by their std too":
-                entropy_rank(sigma(centred / (latents.std(axis=0) + 1e-300))),
-            "σ² stands in place of σ (the eigenvalues of the covariance)":
-                entropy_rank(right, power=2),
-            "the logarithm is that of base 2, and the exponential is not":
-                entropy_rank(right, log=np.log2),
-            "the logarithm is that of base 10, and the exponential is not":
-                entropy_rank(right, log=np.log10),
-            "exp is missing: this is the entropy itself":
-                entropy_rank(right, exponential=lambda h: h),
-            "a sign is wrong: exp(+Σ p log p)": entropy_rank(right, sign=1),
-            "a sign is wrong and exp is missing: this is Σ p log p":
-                entropy_rank(right, sign=1, exponential=lambda h: h),
-            "the σ are not divided by their sum": entropy_rank(right, share=False),
-            "the σ are divided by the largest and not by their sum":
-                np.exp(-sum(q * np.log(q) for q in right / right[0] if q > 1e-12)),
-            "the singular values above 0 are counted: this is the rank": float((p > 1e-9).sum()),
-            "the participation ratio (Σσ)² / Σσ² is taken": 1 / (p**2).sum(),
-            "the participation ratio of σ² is taken": (right**2).sum() ** 2 / (right**4).sum(),
-            "0·log 0 is computed, which is NaN: it has to count as 0": np.nan,
-        }
-        compare(f"effective_rank, {what} {latents.shape}", got, entropy_rank(right), mistakes, 1e-4)
+        got, (wanted, mistakes) = rank(latents), effective_ranks(latents)
+        compare(f"effective_rank, {what} {latents.shape}", got, wanted, mistakes, 1e-4)
         unchanged("effective_rank: latents", [latents], [kept])
     got = rank(np.tile([1.0, -2.0, 0.5], (8, 1)))
     compare("effective_rank, all 8 latents the same point", got, 0.0,
@@ -1181,8 +1162,7 @@ def mistakes_in_variance_hinge(latents, floor, epsilon):
         "every dimension gets a gradient: one whose std is above the floor should get none":
             -centred / L / std / (N - 1),
         "the hinge is the wrong way round: the dimensions above the floor get a gradient, not "
-        "those below":
-            -centred * (std > floor) / L / std / (N - 1),
+        "those below": -centred * (std > floor) / L / std / (N - 1),
         "the variance is divided by N − 1 in the forward, and by N here": right * (N - 1) / N,
         "the derivative of the root is missing: dVar = dstd / (2·std)": 2 * std * right,
         "it is not divided by std, as the derivative of the root is": std * right,

@@ -518,8 +518,8 @@ class Examination:
                 once = same(again[name], self.analytic[name])
                 findings.append(
                     Finding(name, False, [f"{name}.grad: WRONG after a second call"], [
-                        "overwritten where it should add up: a second backward should add to what is "
-                        "there (a layer used twice has two paths to the loss), and " +
+                        "overwritten where it should add up: a second backward should add to what "
+                        "is there (a layer used twice has two paths to the loss), and " +
                         ("the first is lost. Use += in place of ="
                          if once else "here it gives something else")
                     ]))
