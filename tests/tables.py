@@ -1,7 +1,7 @@
 """Tables over seeds, kept as files: a claim is about more seeds than one.
 
     python tests/tables.py make FILE SEEDS WORLD [options of `python -m minijepa.train`]
-    python tests/tables.py show FILE
+    python tests/tables.py show FILE [COLUMN …]
     python tests/tables.py again FILE NUMBER
 
 make: trains once for each seed ("0-9,40-49") and keeps what `--json` gives. show: prints the mean
@@ -66,8 +66,8 @@ def spread(key, numbers, form):
     return f"{np.mean(numbers):{form}} [{worst(numbers):{form}}]"
 
 
-def shown(report):
-    """The text of a table that was kept."""
+def shown(report, only=()):
+    """The text of a table that was kept; of all columns, or of some."""
     if "rows" in report:
         return dial.table(report)
     runs, columns = report["runs"], world_class(report["arguments"][0]).columns
@@ -75,6 +75,7 @@ def shown(report):
              "mean [worst]"]
     for name in [name for name, value in runs[0].items() if isinstance(value, dict)]:
         keys = dict.fromkeys(key for row in runs[0][name].values() for key in row)
+        keys = [key for key in keys if key in only] or list(keys)
         forms = {key: columns.get(key, (key, ".3f")) for key in keys}
         titles = {"what": (name, "<44"), **{key: (forms[key][0], "<15") for key in keys}}
         lines.append(heading(titles).rstrip())
@@ -118,7 +119,7 @@ def main(argv=None):
     if command == "make":
         return make(*arguments)
     if command == "show":
-        return print(shown(json.loads(Path(arguments[0]).read_text())))
+        return print(shown(json.loads(Path(arguments[0]).read_text()), arguments[1:]))
     if command == "again":
         return again(*arguments)
     raise UserError("wanted make, show or again: see the first lines of tests/tables.py")
