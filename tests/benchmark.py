@@ -76,17 +76,14 @@ def torch_step(vocabulary, tokens, hidden, batch, rng, variant):
 
 
 def floor(vocabulary, tokens, hidden, batch, rng):
-    """The 14 matrix products of a step: six Linears forward, and backward those of the four
-    trained."""
+    """The 14 matrix products of a step: six Linears forward, backward those of the four trained."""
     latent = hidden // 2
     normal = lambda *shape: rng.standard_normal(shape, np.float32)
-    # (in, out) of each encoder and the predictor
-    layers = [(latent, hidden), (hidden, latent)]
+    layers = [(latent, hidden), (hidden, latent)]      # (in, out) of each of the three
     data = [(normal(batch, i), normal(o, i), normal(batch, o)) for i, o in layers]
 
     def products():
-        for trained in (True, True, False):
-            # context encoder, predictor, target encoder
+        for trained in (True, True, False):            # context encoder, predictor, target
             for x, weight, dy in data:
                 x @ weight.T
                 if trained:
@@ -131,10 +128,8 @@ def time_steps(changed, seconds):
     median = {name: statistics.median(values) * 1e6 for name, values in times.items()}
     spread = {name: [1e6 * value for value in statistics.quantiles(values, n=10)[::8]]
               for name, values in times.items()}               # first and ninth decile
-    row = {
-        **size, "median_us": median, "deciles_us": spread,
-        "ours/floor": median["ours"] / median["floor"]
-    }
+    row = {**size, "median_us": median, "deciles_us": spread,
+           "ours/floor": median["ours"] / median["floor"]}
     if torch:
         row["eager/ours"] = median["eager"] / median["ours"]
         row["fastest/ours"] = min(median[name] for name in median
@@ -169,8 +164,8 @@ def time_processes(rounds):
             subprocess.run([sys.executable, *command], check=True,
                            cwd=Path(__file__).resolve().parent.parent)
             times[name].append(time.perf_counter() - started)
-    # the first warms the disk
-    return {name: statistics.median(values[1:]) for name, values in times.items()}
+    return {name: statistics.median(values[1:])            # the first warms the disk
+            for name, values in times.items()}
 
 
 def processor():
@@ -181,52 +176,51 @@ def processor():
         return platform.processor() or platform.machine()
 
 
+def print_steps(seconds):
+    """The table of the steps, a row a size: the rows."""
+    names = ["ours", "floor", *(["eager", "fused", "compile"] if torch else [])]
+    print(f"\nµs a step    {'vocabulary':>10} {'tokens':>6} {'hidden':>6} {'batch':>5}  "
+          + " ".join(f"{name:>8}" for name in names) + "  ours/floor  eager/ours  fastest/ours")
+    rows = []
+    for changed in SIZES:
+        row = time_steps(changed, seconds)
+        rows.append(row)
+        cells = " ".join(f"{row['median_us'].get(name, float('nan')):8.0f}" for name in names)
+        ratios = "".join(f"{row.get(name, float('nan')):{width}.2f}" for name, width in
+                         (("ours/floor", 12), ("eager/ours", 12), ("fastest/ours", 14)))
+        print(f"{'':12} {row['vocabulary']:>10} {row['tokens']:>6} {row['hidden']:>6} "
+              f"{row['batch']:>5}  {cells}{ratios}", flush=True)
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--plot", metavar="FILE", help="needs matplotlib: pip install "
-                                                       "'minijepa[plot]'")
+    parser.add_argument("--plot", metavar="FILE", help="needs matplotlib")
     parser.add_argument("--quick", action="store_true", help="a tenth of the time, noisier")
     parser.add_argument("--torch-training", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.torch_training:
         return torch_training()
     if arguments.plot:
-        from minijepa.figures import need
+        from minijepa.figures import need, plot_benchmark
 
         need(arguments.plot)
 
-    print(f"{processor()}, one thread; Python {platform.python_version()}, NumPy {np.__version__}"
-          + (f", PyTorch {torch.__version__}" if torch else "; PyTorch is not installed: ours and "
-                                                            "the floor only"))
-    names = ["ours", "floor", *(["eager", "fused", "compile"] if torch else [])]
-    print(f"\nµs a step    {'vocabulary':>10} {'tokens':>6} {'hidden':>6} {'batch':>5}  "
-          + " ".join(f"{name:>8}" for name in names) + "  ours/floor  eager/ours  fastest/ours")
-    rows = []
-    for changed in SIZES:
-        row = time_steps(changed, 0.6 if arguments.quick else 6)
-        rows.append(row)
-        cells = " ".join(f"{row['median_us'].get(name, float('nan')):8.0f}" for name in names)
-        ratios = "".join(f"{row.get(name, float('nan')):{width}.2f}" for name, width in
-                         (("ours/floor", 12), ("eager/ours", 12), ("fastest/ours", 14)))
-        print(f"{'':12} {row['vocabulary']:>10} {row['tokens']:>6} {row['hidden']:>6} "
-              f"{row['batch']:>5}  {cells}{ratios}",
-              flush=True)
-
+    theirs = f", PyTorch {torch.__version__}" if torch else "; no PyTorch: ours and the floor only"
+    print(f"{processor()}, one thread; Python {platform.python_version()}, "
+          f"NumPy {np.__version__}{theirs}")
+    rows = print_steps(0.6 if arguments.quick else 6)
     processes = time_processes(2 if arguments.quick else 7)
     print("\nwhole process          seconds   / ours")
     for name, seconds in processes.items():
         print(f"{name:<20} {seconds:9.2f} {seconds / processes['ours']:8.2f}")
     if arguments.json:
-        report = {
-            "processor": processor(), "numpy": np.__version__, "torch": torch and torch.__version__,
-            "steps": rows, "processes": processes
-        }
+        report = {"processor": processor(), "numpy": np.__version__,
+                  "torch": torch and torch.__version__, "steps": rows, "processes": processes}
         Path(arguments.json).write_text(json.dumps(report, indent=1) + "\n")
     if arguments.plot:
-        from minijepa.figures import plot_benchmark
-
         plot_benchmark(rows, arguments.plot)
 
 

@@ -6,3 +6,10 @@ See minijepa/__init__.py.
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def pytest_terminal_summary(terminalreporter):
+    left_out = len(terminalreporter.stats.get("deselected", []))
+    if left_out:
+        terminalreporter.write_line(
+            f"{left_out} long tests are left out: python -m pytest -m slow runs them")

@@ -4,31 +4,28 @@
 printed, wherever that is not what is shown. The conventions, all in the Markdown source:
 
 ```python          runs, with the document's other Python blocks, in one namespace. `x + 1  # -> 3`:
-what follows
-                   `# -> ` at the end of a statement, or on the lines after it, is what the
-                   statement prints, its value or its error. Exactly what follows `<!-- file:
-                   minijepa/layers.py -->` is not run but found in that file, word for word, 25
-                   lines at most; its indentation as a whole may differ. What follows `<!-- write:
-                   my_world.py -->` is put into that file, in the folder of the commands.
+                   `# -> ` at the end of a statement, or on the lines after it, is what it prints,
+                   its value or its error.
+                   What follows `<!-- file: minijepa/layers.py -->` is not run but found in that
+                   file, word for word, 25 lines at most; its indentation as a whole may differ.
+                   What follows `<!-- write: my_world.py -->` is put into that file, in the folder
+                   of the commands.
 ```console         `$ command` (lines that continue it begin with `> `), then its output; `…` alone
-on a line stands
-                   for lines left out. All commands of a document run in order in one folder, empty
-                   at first; the Python blocks run there after them.
+                   on a line stands for lines left out. All commands of a document run in order in
+                   one folder, empty at first; the Python blocks run there after them.
 ```sh, text, math  are not run (set-up, the test suite, pseudocode).
 
 Before a block with output, one comment each:
   <!-- tolerance: 10% -->      wider, or narrower, than the usual 2 %. `15% 3% 0.1` for a table: one
-  for each number
-                               of a line from the right, the leftmost for all further left; 0.1
-                               means ±0.1. One in the last digit that is printed is always free.
+                               for each number of a line from the right, the leftmost for all
+                               further left; 0.1 means ±0.1. One in the last digit is always free.
   <!-- ignore: [0-9.]+ s -->   a regular expression: what it matches is left out (times, versions)
 After a paragraph with numbers such as 1.64 (outside code and formulas), one of:
   <!-- from: COMMAND | 1.64 17 -->  these numbers stand in the paragraph and in the output of the
-  command
-                                    (`python`: of the Python blocks), with the tolerance of its
-                                    block, or of a tolerance comment behind the paragraph
-  <!-- by hand -->                  worked out in the text        <!-- source: I-JEPA, table 1 -->
-  published
+                                    command (`python`: of the Python blocks), with the tolerance of
+                                    its block, or of a tolerance comment behind the paragraph
+  <!-- by hand -->                  worked out in the text
+  <!-- source: I-JEPA, table 1 -->  published
 """
 
 import ast
@@ -81,8 +78,7 @@ def parse_tolerance(text):
 
 
 def same_number(shown, run, tolerance=DEFAULT, from_right=1):
-    """Sums in another order, and training on from there, change this much; numbers below 1e-7 are
-    rounding errors."""
+    """Sums in another order change this much; numbers below 1e-7 are rounding errors."""
     relative, absolute = tolerance[max(0, len(tolerance) - from_right)]
     shown, run = shown.replace("−", "-"), run.replace("−", "-")
     a, b = float(shown), float(run)
@@ -102,8 +98,7 @@ def same_line(shown, run, tolerance=DEFAULT):
 
 
 def same_ranking(shown, run, tolerance=DEFAULT):
-    """Words with a number each, best first: nearly equal ones may change places, and the last fall
-    behind the next."""
+    """Words with a number each, best first: nearly equal ones change places, the last may fall."""
     fallen = [word for word in shown if word not in run]
     risen = [word for word in run if word not in shown]
     pairs = [(shown[word], run[word]) for word in shown if word in run]
@@ -113,8 +108,7 @@ def same_ranking(shown, run, tolerance=DEFAULT):
 
 
 def with_rankings(lines):
-    """The lines, with {word: number} for a line `ball 0.97  leaf 0.90  …` and for consecutive lines
-    `0.97  ball`."""
+    """{word: number} in the place of `ball 0.97  leaf 0.90  …`, or of lines `0.97  ball`."""
     items, open_ranking = [], False
     for line in lines:
         entry = re.fullmatch(r" *(\d\.\d+) +([^\W\d]+)", line)
@@ -134,8 +128,7 @@ def same_text(shown, run, tolerance=DEFAULT, ignore=()):
     """Equal but for spaces, the last digits, and what stands for left-out lines."""
     for pattern in ignore:
         shown, run = re.sub(pattern, "", shown), re.sub(pattern, "", run)
-    shown, run = with_rankings(shown.rstrip().splitlines()), with_rankings(
-        run.rstrip().splitlines())
+    shown, run = (with_rankings(text.rstrip().splitlines()) for text in (shown, run))
 
     @functools.cache
     def matches(i, j):
@@ -177,10 +170,8 @@ def pure_run(command):
 def shell(command, folder):
     """What a reader sees who types this; tests/ is that of the repository."""
     command = command.replace(" tests/", f" {ROOT}/tests/")
-    env = {
-        "OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80",
-        "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"
-    }
+    env = {"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80",
+           "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
     script = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}\n{command}'
     return subprocess.run(["sh", "-c", script], cwd=folder, env=env, stdin=subprocess.DEVNULL,
                           text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -189,8 +180,8 @@ def shell(command, folder):
 
 def output_of(command, folder):
     """Run once for all documents, unless it writes files or names what is in the folder."""
-    if command.startswith("python -m minijepa") and not any(name in command
-                                                            for name in os.listdir(folder)):
+    own = any(name in command for name in os.listdir(folder))
+    if command.startswith("python -m minijepa") and not own:
         output, leaves_nothing = pure_run(command)
         if leaves_nothing:
             return output
@@ -203,20 +194,18 @@ def statements(source):
              for token in tokenize.generate_tokens(io.StringIO(source).readline)
              if token.type == tokenize.COMMENT and token.string.startswith("# ->")}
     nodes, lines = ast.parse(source).body, source.split("\n")
-    starts = [
-        min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
-        for node in nodes
-    ]
-    return [("\n".join([*lines[start - 1:node.lineno - 1],
-                        ast.get_source_segment(source, node)]), node.end_lineno + 1,
-             {line: text
-              for line, text in marks.items() if start <= line < end})
-            for node, start, end in zip(nodes, starts, [*starts[1:], len(lines) + 1])]
+    starts = [min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
+              for node in nodes]
+    found = []
+    for node, start, end in zip(nodes, starts, [*starts[1:], len(lines) + 1]):
+        code = [*lines[start - 1:node.lineno - 1], ast.get_source_segment(source, node)]
+        own = {line: text for line, text in marks.items() if start <= line < end}
+        found.append(("\n".join(code), node.end_lineno + 1, own))
+    return found
 
 
 def run_statements(codes):
-    """What each prints, in one namespace: a value as the interactive Python does, an error by its
-    last line."""
+    """What each prints in one namespace, as the interactive Python does; whether it failed."""
     namespace, outputs = {"__name__": "__main__"}, []
     for code in codes:
         out = io.StringIO()
@@ -242,11 +231,8 @@ def in_another_process(codes, folder):
         return []
     source = ("import json, sys, documents; codes = json.load(sys.stdin); "
               "json.dump(documents.run_statements(codes), sys.stdout)")
-    env = {
-        "OPENBLAS_NUM_THREADS": "1",
-        **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT),
-                                                     str(ROOT / "tests")]), "PYTHONUTF8": "1"
-    }
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    env = {"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"}
     done = subprocess.run([sys.executable, "-c", source], input=json.dumps(codes), cwd=folder,
                           env=env, text=True, stdout=subprocess.PIPE, encoding="utf-8",
                           timeout=1800, check=True)
@@ -256,17 +242,15 @@ def in_another_process(codes, folder):
 # A document
 
 class Block:
-    """A fenced block: its language, its text without the indentation, the comments before it, where
-    it stands."""
+    """A fenced block: language, text without the indentation, comments before it, its place."""
 
     def __init__(self, match, text):
         self.indent, _, self.language, body = match.groups()
         self.text, self.span = textwrap.dedent(body), match.span(4)
         self.line = text.count("\n", 0, match.start()) + 1
         before = COMMENTS.search(text[:match.start()])
-        comments = [
-            comment.partition(":") for comment in COMMENT.findall(before.group() if before else "")
-        ]
+        comments = [comment.partition(":")
+                    for comment in COMMENT.findall(before.group() if before else "")]
         said = {key.strip(): value.strip() for key, _, value in comments}
         self.file, self.write = said.get("file"), said.get("write")
         self.tolerance = parse_tolerance(said["tolerance"]) if "tolerance" in said else DEFAULT
@@ -291,8 +275,7 @@ class Document:
 
     @functools.cached_property
     def results(self):
-        """Everything runs: [(block, [(prompt or statement, shown, printed, failed)])]; and all
-        outputs by command."""
+        """Everything runs: [(block, [(prompt or statement, shown, printed, failed)])]."""
         results, self.outputs, self.tolerances = [], {}, {}
         with tempfile.TemporaryDirectory() as folder:
             for block in self.blocks:
@@ -307,20 +290,20 @@ class Document:
                         self.tolerances[command] = block.tolerance
             blocks = [(block, statements(block.text)) for block in self.blocks
                       if block.language == "python" and block.file is None and block.write is None]
-            printed = iter(
-                in_another_process([code for _, parts in blocks for code, *_ in parts], folder))
+            codes = [code for _, parts in blocks for code, *_ in parts]
+            printed = iter(in_another_process(codes, folder))
             for block, parts in blocks:
                 ran = [(part, "\n".join(part[2].values()), *next(printed)) for part in parts]
                 results.append((block, ran))
-                self.outputs["python"] = self.outputs.get("python", "") + "".join(
-                    out for _, _, out, _ in ran)
+                output = "".join(out for _, _, out, _ in ran)
+                self.outputs["python"] = self.outputs.get("python", "") + output
             return results
 
     def wrong_outputs(self):
         for block, ran in self.results:
             for what, shown, output, failed in ran:
-                title, compared = (what, True) if block.language == "console" else (what[0],
-                                                                                    bool(what[2]))
+                is_command = block.language == "console"
+                title, compared = (what, True) if is_command else (what[0], bool(what[2]))
                 if failed and not compared or compared and not block.agrees(shown, output):
                     yield f"line {block.line}: {title.strip()}\nshown:\n{shown}\nprinted:\n{output}"
 
@@ -345,22 +328,19 @@ class Document:
     def wrong_numbers(self):
         """Numbers in the prose that come from nowhere, or are not what their command prints."""
         self.results
-        # [line, text]; one of comments alone belongs to the one before it
-        paragraphs = []
+        paragraphs = []            # [line, text]; one of comments alone belongs to that before it
         for match in re.finditer(r"(?:(?!\s*$).*\n?)+", self.prose, re.M):
             if paragraphs and not COMMENT.sub("", match.group()).strip():
                 paragraphs[-1][1] += match.group()
             else:
                 paragraphs.append([self.prose.count("\n", 0, match.start()) + 1, match.group()])
         for line, paragraph in paragraphs:
-            here, comments, bare = f"line {line}", COMMENT.findall(paragraph), COMMENT.sub(
-                "", paragraph)
+            here, comments = f"line {line}", COMMENT.findall(paragraph)
+            bare = COMMENT.sub("", paragraph)
             words = re.sub(r"`+.*?`+|\$\$.*?\$\$|\$.*?\$|\]\(.*?\)|(Python|NumPy) \d[\d.]*\d", "",
                            bare, flags=re.S)
-            own = [
-                parse_tolerance(comment[10:]) for comment in comments
-                if comment.startswith("tolerance:")
-            ]
+            own = [parse_tolerance(comment[10:]) for comment in comments
+                   if comment.startswith("tolerance:")]
             tied = set()
             for comment in comments:
                 if comment.startswith("from:"):
@@ -398,9 +378,9 @@ class Document:
                 continue
             if not file.exists():
                 yield f"{target}: no such file"
-            elif anchor and file.suffix == ".md" and anchor not in anchors(
-                    file.read_text(encoding="utf-8")):
-                yield f"{target}: no such heading"
+            elif anchor and file.suffix == ".md":
+                if anchor not in anchors(file.read_text(encoding="utf-8")):
+                    yield f"{target}: no such heading"
         for module in sorted(set(re.findall(r"python3? -m (minijepa(?:\.\w+)*)", self.text))):
             place = ROOT / module.replace(".", "/")
             if not (place.with_suffix(".py").exists() or (place / "__main__.py").exists()):
@@ -445,9 +425,9 @@ class Document:
         text = self.text
         for block, ran in sorted(self.results, key=lambda result: -result[0].span[0]):
             if block.language == "console":
-                new = "".join(prompt +
-                              (shown if block.agrees(shown, out) else refreshed(shown, out) + "\n")
-                              for prompt, shown, out, _ in ran)
+                now = ((prompt, shown if block.agrees(shown, out) else refreshed(shown, out) + "\n")
+                       for prompt, shown, out, _ in ran)
+                new = "".join(prompt + output for prompt, output in now)
                 new = re.sub(r"\n+\Z", "\n", new)
             else:
                 lines = block.text.split("\n")
@@ -460,8 +440,7 @@ class Document:
 
 
 def prints(output, number, tolerance):
-    """Is the number in the output? A whole number as it stands, or as a decimal one that is near
-    it."""
+    """Is the number in the output? A whole one as it stands, or as a decimal one near it."""
     if re.search(rf"(?<![\w.]){re.escape(number)}(?!\w|\.\d)", output):
         return True
     return any(same_number(number, each, tolerance, len(found) - i) for line in output.splitlines()
@@ -479,8 +458,7 @@ def anchors(text):
 
 
 def with_result(lines, after, marks, output):
-    """The lines of a block, with a statement's result behind it if it is one line and was there,
-    else under it."""
+    """The lines of a block, with a statement's result behind it or, of several lines, under it."""
     lines = list(lines)
     for number in sorted(marks, reverse=True):
         code = re.sub(r"\s*# ->.*", "", lines[number - 1])
@@ -493,9 +471,8 @@ def with_result(lines, after, marks, output):
 
 
 def main(arguments):
-    wrong = []
-    for path in [name for name in arguments
-                 if name != "--update"] or [ROOT / "README.md", ROOT / "walkthrough.md"]:
+    wrong, named = [], [name for name in arguments if name != "--update"]
+    for path in named or [ROOT / "README.md", ROOT / "walkthrough.md"]:
         if "--update" in arguments:
             Document(path).update()
         document = Document(path)

@@ -1,5 +1,4 @@
-"""The machinery behind test_walkthrough.py: what is true passes, and each kind of untruth is found.
-"""
+"""The machinery behind test_walkthrough.py: what is true passes, each kind of untruth is found."""
 
 import pytest
 from documents import CHECKS, Document, main, parse_tolerance, same_text
@@ -92,8 +91,8 @@ UNTRUE = {         # by the check that finds it: (what is true, what stands ther
 def write(folder, text):
     (folder / "other.md").write_text("# There")
     (folder / "square.svg").write_text("<svg/>")
-    (folder / "code.py").write_text("class A:\n    def forward(self, x):\n        y = "
-                                    "np.maximum(x, 0)\n")
+    code = "class A:\n    def forward(self, x):\n        y = np.maximum(x, 0)\n"
+    (folder / "code.py").write_text(code)
     (folder / "document.md").write_text(text.replace("FOLDER", str(folder)), encoding="utf-8")
     return Document(folder / "document.md")
 
@@ -116,11 +115,11 @@ def test_update_puts_the_outputs_right_and_nothing_else(tmp_path, capsys):
     for change in ("a number in the output", "a result", "a printed result"):
         write(tmp_path, TRUE.replace(*UNTRUE["wrong_outputs"][change]))
         assert main([str(path)]) and not main(["--update", str(path)])
-    before = write(tmp_path,
-                   TRUE.replace("x  # -> array([0.   , 0.143, 0.286])", "float(x[1])  # ->")).text
+    shown = "x  # -> array([0.   , 0.143, 0.286])"
+    before = write(tmp_path, TRUE.replace(shown, "float(x[1])  # ->")).text
     assert not main(["--update", str(path)])
-    assert path.read_text(encoding="utf-8") == before.replace("x[1])  # ->",
-                                                              "x[1])  # -> 0.14285714285714285")
+    after = before.replace("x[1])  # ->", "x[1])  # -> 0.14285714285714285")
+    assert path.read_text(encoding="utf-8") == after
 
 
 @pytest.mark.parametrize("shown, run, same", [
@@ -141,8 +140,8 @@ def test_what_is_the_same(shown, run, same):
 
 
 def test_tolerance_and_what_is_left_out():
-    assert same_text("1.00", "1.08", parse_tolerance("10%")) and not same_text(
-        "1.00", "1.08", parse_tolerance("5%"))
+    assert same_text("1.00", "1.08", parse_tolerance("10%"))
+    assert not same_text("1.00", "1.08", parse_tolerance("5%"))
     assert same_text("1.10 1.00 1.00", "1.00 1.00 1.18", parse_tolerance("10% 1% 0.2"))
     assert not same_text("1.00 1.10 1.00", "1.00 1.00 1.18", parse_tolerance("10% 1% 0.2"))
     assert same_text("3.2 s for 1.5", "4.9 s for 1.5", ignore=[r"[\d.]+ s"])

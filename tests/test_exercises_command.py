@@ -524,6 +524,7 @@ def test_no_bytecode_and_no_other_file_is_left(desk):
     assert set(os.listdir(desk)) <= {"relu.py", "helper.py", "__pycache__"}
 
 
+@pytest.mark.slow
 def test_the_others_still_run_when_one_is_broken(files, capsys):
     """check as it is used, on the stubs: one that ends its process, one that is solved, and the
     rest untouched."""
@@ -547,6 +548,7 @@ def test_the_others_still_run_when_one_is_broken(files, capsys):
     assert f"A hint: python -m minijepa.exercises hint {ORDER[0]}" in out
 
 
+@pytest.mark.slow
 def test_the_whole_set_solved(desk, capsys):
     """From an empty folder to all done, and within the time that is promised."""
     run(capsys, "start")

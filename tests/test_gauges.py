@@ -20,8 +20,8 @@ def cloud(seed, dimension, points=None):
     """Points around a far centre, stretched differently in each direction: (N, L), N > 3·L."""
     rng = np.random.default_rng(seed)
     points = points or 3 * dimension + int(rng.integers(1, 20))
-    return 3 * rng.standard_normal(dimension) + rng.uniform(0.2, 2, dimension) * \
-        rng.standard_normal((points, dimension))
+    centre, widths = 3 * rng.standard_normal(dimension), rng.uniform(0.2, 2, dimension)
+    return centre + widths * rng.standard_normal((points, dimension))
 
 
 def rotation(seed, dimension):
@@ -30,10 +30,9 @@ def rotation(seed, dimension):
 
 def rank_from_covariance(latents):
     """exp(entropy) of the shares of the standard deviations along the principal axes."""
-    deviations = np.sqrt(
-        np.linalg.eigvalsh(np.cov(latents.T, bias=True).reshape(2 * [latents.shape[1]])))
-    shares = [deviation / sum(deviations) for deviation in deviations]
-    return math.exp(-sum(share * math.log(share) for share in shares))
+    covariance = np.cov(latents.T, bias=True).reshape(2 * [latents.shape[1]])
+    deviations = np.sqrt(np.linalg.eigvalsh(covariance))
+    return math.exp(-sum(share * math.log(share) for share in deviations / sum(deviations)))
 
 
 def deviations(latents):
@@ -62,8 +61,7 @@ def test_std_ignores_a_shift_and_follows_a_scale(seed, dimension, shift, scale):
 
 
 def test_std_of_known_points():
-    # 1 in one dimension, 0 in the other
-    assert std(np.array([[1.0, 5.0], [-1.0, 5.0]])) == 0.5
+    assert std(np.array([[1.0, 5.0], [-1.0, 5.0]])) == 0.5         # 1 and 0
     assert std(np.array([[2.0, 3.0]])) == 0
 
 
@@ -87,24 +85,15 @@ def test_rank_ignores_rotation_scale_shift_and_repetition(seed, dimension, scale
 @some
 @given(seeds, st.integers(1, 6), st.integers(0, 4))
 def test_rank_counts_equal_orthogonal_directions(seed, count, unused):
+    """Of a line it is one."""
     axes = np.eye(count, count + unused)
     latents = np.concatenate([axes, -axes]) @ rotation(seed, count + unused)
-    assert effective_rank(latents) == pytest.approx(count, rel=1e-10)
+    assert effective_rank(latents + 3) == pytest.approx(count, rel=1e-10)
 
 
-@some
-@given(seeds, dimensions)
-def test_rank_of_a_line_is_one(seed, dimension):
-    rng = np.random.default_rng(seed)
-    line = rng.standard_normal(dimension) + np.outer(rng.standard_normal(9),
-                                                     rng.standard_normal(dimension))
-    assert effective_rank(line) == pytest.approx(1, abs=1e-10)
-
-
-@some
-@given(seeds, st.integers(2, 8))
-def test_rank_of_a_round_cloud_is_nearly_the_dimension(seed, dimension):
-    points = np.random.default_rng(seed).standard_normal((5000, dimension))
+@pytest.mark.parametrize("dimension", range(2, 9))
+def test_rank_of_a_round_cloud_is_nearly_the_dimension(dimension):
+    points = np.random.default_rng(0).standard_normal((5000, dimension))
     assert 0.99 * dimension < effective_rank(points) < dimension
 
 
@@ -122,8 +111,7 @@ def test_rank_of_one_point_is_zero(seed, copies, dimension, dtype):
 
 
 def test_rank_with_a_direction_too_small_to_have_a_share():
-    latents = np.array([[8, 0], [-8, 0], [0, 5e-324], [0, -5e-324]])
-    assert effective_rank(latents) == 1
+    assert effective_rank(np.array([[8, 0], [-8, 0], [0, 5e-324], [0, -5e-324]])) == 1
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -141,11 +129,10 @@ def test_rank_of_what_is_not_finite_is_nan(value):
 def test_relative_loss_entry_by_entry(seed, dimension):
     targets = cloud(seed, dimension)
     predictions = cloud(seed + 1, dimension, len(targets))
-    loss = math.fsum((p - t)**2 for p, t in zip(predictions.ravel().tolist(),
-                                                targets.ravel().tolist()))
+    pairs = zip(predictions.ravel().tolist(), targets.ravel().tolist())
+    loss = math.fsum((p - t)**2 for p, t in pairs) / len(targets)
     variance = sum(deviation**2 for deviation in deviations(targets))
-    assert relative_loss(predictions, targets) == pytest.approx(loss / len(targets) / variance,
-                                                                rel=1e-12)
+    assert relative_loss(predictions, targets) == pytest.approx(loss / variance, rel=1e-12)
 
 
 @some
@@ -184,9 +171,9 @@ def test_cosine_of_every_row_with_every_row(seed, dimension, N, V):
     assert similarity.shape == (N, V)
     for i, row in enumerate(a.tolist()):
         for j, other in enumerate(b.tolist()):
-            dot = math.fsum(x * y for x, y in zip(row, other))
-            assert similarity[i, j] == pytest.approx(dot / (math.hypot(*row) * math.hypot(*other)),
-                                                     abs=1e-14)
+            cosine = math.fsum(map(math.prod, zip(row, other)))
+            cosine /= math.hypot(*row) * math.hypot(*other)
+            assert similarity[i, j] == pytest.approx(cosine, abs=1e-14)
 
 
 @some
@@ -215,10 +202,9 @@ def test_retrieve_sorts_by_the_angle(seed, dimension, count):
     found = retrieve(a, b, count)
     assert found.shape == (3, count)
     for row, ids in zip(a, found):
-        cosines = [row @ other / math.hypot(*row) / math.hypot(*other) for other in b]
-        wanted = sorted(cosines, reverse=True)[:count]
-        assert [cosines[i]
-                for i in ids] == pytest.approx(wanted, abs=1e-12) and len(set(ids)) == count
+        cosines = np.array([row @ each / math.hypot(*row) / math.hypot(*each) for each in b])
+        assert cosines[ids] == pytest.approx(np.sort(cosines)[::-1][:count], abs=1e-12)
+        assert len(set(ids)) == count
 
 
 def test_retrieve_gives_one_unless_told_otherwise_and_the_first_of_equals():
@@ -229,8 +215,7 @@ def test_retrieve_gives_one_unless_told_otherwise_and_the_first_of_equals():
 # ---- linear_probe
 
 def least_squares(x, y, ridge):
-    """The same by another way: rows √(N·ridge) that ask for weights of 0, given to lstsq with the
-    data."""
+    """The same by another way: rows √(N·ridge) beside the data ask for weights of 0."""
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     N, D = x.shape
     rows = np.concatenate([x - x_mean, math.sqrt(N * ridge) * np.eye(D)])
@@ -298,9 +283,8 @@ def test_no_projection_to_as_many_dimensions_keeps_more():
     kept = principal_components(x, 2)(x).var(axis=0).sum()
     for seed in range(50):
         assert (x @ rotation(seed, 6)[:, :2]).var(axis=0).sum() <= kept
-    np.testing.assert_allclose(
-        principal_components(x, 6)(x).var(axis=0).sum(),
-        x.var(axis=0).sum(), rtol=1e-12)
+    whole = principal_components(x, 6)(x).var(axis=0).sum()
+    assert whole == pytest.approx(x.var(axis=0).sum(), rel=1e-12)
 
 
 # ---- r_squared, rmse
@@ -340,9 +324,7 @@ def test_a_line_has_a_healthy_std():
 
 
 def test_a_loss_goes_to_zero_when_the_latents_shrink_and_the_relative_loss_does_not():
-    rng = np.random.default_rng(0)
-    # no prediction at all
-    targets, bad = rng.standard_normal((2, 100, 8))
+    targets, bad = np.random.default_rng(0).standard_normal((2, 100, 8))       # no prediction
     losses, relative = zip(*((mse(size * bad, size * targets)[0],
                               relative_loss(size * bad, size * targets))
                              for size in (1, 1e-2, 1e-4)))
@@ -365,12 +347,9 @@ def test_a_probe_does_as_well_on_the_raw_input():
     rng = np.random.default_rng(0)
     x, x_test = rng.standard_normal((2, 400, 6)) * [5, 4, 3, 2, 1, 0.1]
     wanted = lambda x: x @ [1.0, -1.0, 0.5, 0, 0, 0]
-    # random: it has learned nothing
-    encoder = rng.standard_normal((6, 6))
-    features = {
-        "encoder": lambda x: np.tanh(0.02 * x @ encoder), "raw": lambda x: x,
-        "pca": principal_components(x, 4)
-    }
+    encoder = rng.standard_normal((6, 6))              # random: it has learned nothing
+    features = {"encoder": lambda x: np.tanh(0.02 * x @ encoder), "raw": lambda x: x,
+                "pca": principal_components(x, 4)}
     scores = {name: r_squared(wanted(x_test), linear_probe(f(x), wanted(x), 1e-9)(f(x_test)))
               for name, f in features.items()}
     assert min(scores.values()) > 0.98 and scores["raw"] >= scores["encoder"]
@@ -386,8 +365,7 @@ def test_retrieval_may_be_right_on_collapsed_latents():
 
 def test_r_squared_hides_a_narrow_column_behind_a_wide_one():
     y = np.random.default_rng(0).standard_normal((100, 2)) * [100, 1]
-    # of the second, the opposite
-    predicted = y * [1, -1]
+    predicted = y * [1, -1]                            # of the second, the opposite
     assert r_squared(y, predicted) > 0.999 and r_squared(y[:, 1:], predicted[:, 1:]) < -2
 
 
@@ -412,10 +390,10 @@ every_gauge = pytest.mark.parametrize("gauge", GAUGES)
 @given(seed=seeds, dimension=st.integers(2, 8))
 def test_float32_latents_are_measured_as_exactly_as_float64(gauge, seed, dimension):
     nearly_collapsed = (100 + 1e-4 * cloud(seed, dimension)).astype(np.float32)
-    others = (nearly_collapsed + 1e-4 * cloud(seed + 1, dimension, len(nearly_collapsed))).astype(
-        np.float32)
-    measured = GAUGES[gauge](nearly_collapsed, others)
-    exact = GAUGES[gauge](nearly_collapsed.astype(np.float64), others.astype(np.float64))
+    others = nearly_collapsed + 1e-4 * cloud(seed + 1, dimension, len(nearly_collapsed))
+    latents = nearly_collapsed, others.astype(np.float32)
+    measured = GAUGES[gauge](*latents)
+    exact = GAUGES[gauge](*(each.astype(np.float64) for each in latents))
     np.testing.assert_allclose(measured, exact, rtol=1e-12, atol=0)
     assert np.asarray(measured).dtype == np.float64
 

@@ -34,13 +34,18 @@ def one_line(done):
     return done.stderr
 
 
-@pytest.fixture
-def saved(tmp_path):
-    """A small checkpoint, and its arrays."""
-    path = tmp_path / "words.npz"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "words.npz"
     cli.main(["--epochs", "1", "--quiet", "--save", str(path)])
-    with np.load(path) as archive:
-        return path, dict(archive)
+    return path
+
+
+@pytest.fixture
+def saved(trained):
+    """The arrays of a small checkpoint."""
+    with np.load(trained) as archive:
+        return dict(archive)
 
 
 # --- a trained model is not lost ------------------------------------------------------------------
@@ -51,7 +56,7 @@ def test_the_model_is_saved_before_the_report_that_fails(tmp_path, monkeypatch, 
         raise failure
 
     monkeypatch.setattr(Words, "report", report)
-    with pytest.raises((MemoryError, np.linalg.LinAlgError, ZeroDivisionError)):
+    with pytest.raises(failure):
         cli.main(["--epochs", "2", "--quiet", "--save", str(tmp_path / "a.npz")])
     assert Training.load(tmp_path / "a.npz").epoch == 2
 
@@ -137,19 +142,6 @@ def test_what_a_killed_run_left_goes_with_the_next_save_of_the_same_file(tmp_pat
     assert sorted(os.listdir(tmp_path)) == ["a.npz", "other.npz.k2j4.part"]
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_part(tmp_path):
-    path = tmp_path / "a"
-    path.write_text("old")
-
-    def write(file):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(UserError, match="No space left"):
-        checkpoint.write_file(path, write)
-    assert os.listdir(tmp_path) == ["a"] and path.read_text() == "old"
-
-
 def test_a_socket_is_refused_before_the_training(tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         path = os.path.relpath(tmp_path / "s")
@@ -167,43 +159,74 @@ def test_two_outputs_of_one_name_are_refused_and_numbers_are_no_names(tmp_path):
 
 # --- forged checkpoints ---------------------------------------------------------------------------
 
-FORGED = {
+def config(old, new):
+    """Another text in the place of one in the stored configuration."""
+    return "state/config", lambda text: np.array(str(text).replace(old, new))
+
+
+def letters(text):
+    return np.frombuffer(text, np.uint8)
+
+
+FORGED = {                                   # {what: (key, another array, a function, or None)}
     "epoch at the end": ("state/epoch", np.array(2**63 - 1)),
     "epoch below 0": ("state/epoch", np.array(-2**63)),
+    "epoch in words": ("state/epoch", np.array("three")),
+    "no epoch": ("state/epoch", None),
     "t at the end": ("state/optimizer/t", np.array(2**63 - 1)),
+    "no state of the optimizer": ("state/optimizer/v", None),
     "a structured version": ("state/format_version", np.zeros((), "i8,i8")),
     "a version that is text": ("state/format_version", np.array("2")),
-    "an old version": ("state/format_version", np.array(1)),
     "sentences of another kind": ("state/world/sentences", np.array([1.5, 2.5])),
     "sentences that are no text": ("state/world/sentences", np.full(99, 255, np.uint8)),
-    "escape sequences": ("state/world/sentences",
-                         np.frombuffer(b"the \x1b[31mcat\nthe dog", np.uint8)),
-    "one word": ("state/world/sentences", np.frombuffer(b"the\ncat", np.uint8)),
+    "escape sequences": ("state/world/sentences", letters(b"the \x1b[31mcat\nthe dog")),
+    "one word": ("state/world/sentences", letters(b"the\ncat")),
+    "a word too many": ("state/world/sentences", lambda text: np.append(text, letters(b" moon"))),
+    "half a sentence": ("state/world/sentences", lambda text: text[:5]),
     "no sentence": ("state/world/sentences", np.zeros(0, np.uint8)),
+    "no sentences": ("state/world/sentences", None),
     "a config that is a list": ("state/config", np.array("[]")),
+    "a config that is no JSON": ("state/config", np.array("not JSON")),
     "a deep config": ("state/config", np.array("[" * 99999)),
-    "a generator of another kind": ("state/rng", np.array('{"bit_generator": "MT19937"}')),
-    "another shape": ("predictor.0.bias", np.zeros(3, np.float32)),
+    "no config": ("state/config", None),
+    "no batch": config('"batch_size": 32', '"batch_size": -1'),
+    "a rate in words": config('"learning_rate": 0.003', '"learning_rate": "x"'),
+    "tau that is null": config('"tau": 0.99', '"tau": null'),
+    "no epochs": config('"epochs": 1, ', ""),
+    "another optimizer": config('"adam"', '"sgd"'),
+    "another size": config('"latent_dim": 32', '"latent_dim": 33'),
+    "another world": config('"words"', '"worlds"'),
     "a world's name in colour": ("state/config",
                                  np.array(json.dumps({"world": "\x1b[31mred" * 9999}))),
+    "no generator": ("state/rng", None),
+    "an empty generator": ("state/rng", np.array("{}")),
+    "a generator of another kind": (
+        "state/rng", lambda text: np.array(str(text).replace('"PCG64"', '"MT19937"'))),
+    "no parameter": ("predictor.0.bias", None),
+    "a parameter of another shape": ("predictor.0.bias", lambda bias: bias[:-1]),
+    "a parameter of another dtype": ("predictor.0.bias", lambda bias: bias.astype(np.float64)),
+    "a parameter that is not finite": ("predictor.0.bias", lambda bias: bias * np.float32(np.nan)),
 }
 
 
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_checkpoint_is_answered_in_a_line(saved, tmp_path, name):
-    path, arrays = saved
-    key, value = FORGED[name]
-    np.savez(tmp_path / "forged.npz", **{**arrays, key: value})
+    key, change = FORGED[name]
+    kept = saved.pop(key)
+    if change is not None:
+        saved[key] = change(kept) if callable(change) else change
+        assert not (saved[key].dtype == kept.dtype and np.array_equal(saved[key], kept))
+    np.savez(tmp_path / "forged.npz", **saved)
     with pytest.raises(UserError) as error:
         Training.load(tmp_path / "forged.npz")
-    assert printable(str(error.value)).isprintable() and len(printable(str(error.value))) < 500
+    shown = printable(str(error.value))
+    assert "forged.npz" in shown and shown.isprintable() and len(shown) < 500
 
 
 def test_a_model_that_is_not_finite_is_said_to_be(saved, tmp_path):
-    path, arrays = saved
-    huge = {name: np.sign(x) * np.float32(1e38) for name, x in arrays.items()
+    huge = {name: np.sign(x) * np.float32(1e38) for name, x in saved.items()
             if not name.startswith("state/")}
-    np.savez(tmp_path / "huge.npz", **{**arrays, **huge})
+    np.savez(tmp_path / "huge.npz", **{**saved, **huge})
     done = command("minijepa.train", "--resume", tmp_path / "huge.npz", "--epochs", "2")
     assert "finite" in one_line(done) and "nan" not in done.stdout
 

@@ -81,67 +81,44 @@ def agree(actual, expected, dtype):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
 
 
+def check_slopes(gradient, x, f, factor=1):
+    """The gradient is the slope of f by each entry of x, which is moved and put back."""
+    for index in np.ndindex(x.shape):
+        kept, found = x[index], []
+        for shift in 1e-5, -1e-5:
+            x[index] = kept + shift
+            found.append(f())
+        x[index] = kept
+        slope = factor * (found[0] - found[1]) / 2e-5
+        assert gradient[index] == pytest.approx(slope, rel=1e-6, abs=1e-9), index
+
+
 # Forward
 
-@given(seeds, dtypes, sizes)
+@given(seeds, dtypes, sizes, treatments)
 @few
-def test_encode_context_is_the_perceptron_of_the_mean_word(seed, dtype, shape):
+def test_a_step_is_the_model_written_word_by_word(seed, dtype, shape, treatment):
     rng = np.random.default_rng(seed)
-    model, (x, _) = toy(rng, dtype=dtype), batch(rng, *shape)
-    agree(model.encode_context(x)[0], context_latents(values(model), x), dtype)
-
-
-@given(seeds, dtypes, sizes)
-@few
-def test_the_words_in_the_padding_do_not_matter(seed, dtype, shape):
-    rng = np.random.default_rng(seed)
-    model, ((ids, mask), _) = toy(rng, dtype=dtype), batch(rng, *shape)
-    others = np.where(mask, ids, rng.integers(0, V, ids.shape))
-    assert np.array_equal(
-        model.encode_context((ids, mask))[0],
-        model.encode_context((others, mask))[0])
+    model, (x, y) = toy(rng, treatment, dtype, steps=shape[0]), batch(rng, *shape)
+    p = values(model)
+    agree(model.encode_context(x)[0], context_latents(p, x), dtype)
+    agree(model.encode_target(y)[0], target_latents(p, y), dtype)
+    agree(model.predict(x)[0], rollout(p, x, len(y)), dtype)
+    agree(model.forward(x, y)[0],
+          mean_distance(rollout(p, x, len(y)), target_latents(p, y)), dtype)
 
 
 @given(seeds, dtypes, sizes, st.integers(1, 4))
 @few
-def test_more_padding_does_not_matter(seed, dtype, shape, extra):
+def test_the_padding_does_not_matter(seed, dtype, shape, extra):
+    """Neither which words are in it nor how long it is."""
     rng = np.random.default_rng(seed)
     model, ((ids, mask), _) = toy(rng, dtype=dtype), batch(rng, *shape)
-    longer = (np.pad(ids, ((0, 0), (0, extra)), constant_values=V - 1),
-              np.pad(mask, ((0, 0), (0, extra))))
-    agree(model.encode_context(longer)[0], model.encode_context((ids, mask))[0], dtype)
-
-
-@given(seeds, dtypes, sizes)
-@few
-def test_encode_target_is_the_perceptron_of_each_word(seed, dtype, shape):
-    rng = np.random.default_rng(seed)
-    model, (_, y) = toy(rng, dtype=dtype), batch(rng, *shape)
-    agree(model.encode_target(y)[0], target_latents(values(model), y), dtype)
-
-
-@given(seeds, dtypes, sizes)
-@few
-def test_predict_rolls_the_predictor_out(seed, dtype, shape):
-    rng = np.random.default_rng(seed)
-    model, (x, y) = toy(rng, dtype=dtype, steps=shape[0]), batch(rng, *shape)
-    agree(model.predict(x)[0], rollout(values(model), x, len(y)), dtype)
-
-
-def test_predict_takes_one_step_unless_told_otherwise():
-    rng = np.random.default_rng(0)
-    model, (x, _) = toy(rng), batch(rng, 1, 4, 3)
-    agree(model.predict(x)[0], rollout(values(model), x, 1), np.float64)
-
-
-@given(seeds, dtypes, sizes, treatments)
-@few
-def test_the_loss_is_the_mean_distance_over_all_steps(seed, dtype, shape, treatment):
-    rng = np.random.default_rng(seed)
-    model, (x, y) = toy(rng, treatment, dtype, steps=shape[0]), batch(rng, *shape)
-    p = values(model)
-    expected = mean_distance(rollout(p, x, len(y)), target_latents(p, y))
-    agree(model.forward(x, y)[0], expected, dtype)
+    s_x = model.encode_context((ids, mask))[0]
+    others = np.where(mask, ids, rng.integers(0, V, ids.shape))
+    assert np.array_equal(model.encode_context((others, mask))[0], s_x)
+    longer = (np.pad(x, ((0, 0), (0, extra))) for x in (ids, mask))
+    agree(model.encode_context(tuple(longer))[0], s_x, dtype)
 
 
 # Backward
@@ -161,15 +138,7 @@ def test_the_gradient_of_a_step_is_the_slope_of_the_loss(treatment, seed, K, B, 
 
     model.forward(x, y)[1]()
     for name, parameter in model.named_parameters().items():
-        for index in np.ndindex(parameter.grad.shape):
-            kept = p[name][index]
-            p[name][index] = kept + 1e-5
-            ahead = loss()
-            p[name][index] = kept - 1e-5
-            behind = loss()
-            p[name][index] = kept
-            slope = (ahead - behind) / 2e-5
-            assert parameter.grad[index] == pytest.approx(slope, rel=1e-6, abs=1e-9), (name, index)
+        check_slopes(parameter.grad, p[name], loss)
 
 
 @pytest.mark.parametrize("seed, K, B, T", [(0, 1, 4, 3), (1, 3, 2, 4)])
@@ -177,15 +146,11 @@ def test_the_gradient_of_predict_is_the_slope_of_its_projection(seed, K, B, T):
     rng = np.random.default_rng(seed)
     model, (x, _) = toy(rng, steps=K), batch(rng, K, B, T)
     p, dpredictions = values(model), rng.standard_normal((K, B, L))
-    kept_dpredictions = dpredictions.copy()
+    kept = dpredictions.copy()
     assert model.predict(x)[1](dpredictions) is None   # nothing was told
-    assert np.array_equal(dpredictions, kept_dpredictions)
+    assert np.array_equal(dpredictions, kept)
     for name, parameter in model.named_parameters().items():
-        direction = rng.standard_normal(parameter.grad.shape)
-        ahead = np.sum(rollout({**p, name: p[name] + 1e-6 * direction}, x, K) * dpredictions)
-        behind = np.sum(rollout({**p, name: p[name] - 1e-6 * direction}, x, K) * dpredictions)
-        slope = np.sum(parameter.grad * direction)
-        assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-7, abs=1e-8), name
+        check_slopes(parameter.grad, p[name], lambda: np.sum(rollout(p, x, K) * dpredictions))
 
 
 def step_gradients(treatment, seed, words=range(V), dtype=np.float64):
@@ -195,30 +160,15 @@ def step_gradients(treatment, seed, words=range(V), dtype=np.float64):
     return model, x, y
 
 
-@pytest.mark.parametrize("treatment", ["ema", "stopgrad"])
-@given(seed=seeds)
-@few
-def test_no_gradient_flows_through_a_stopped_target_branch(treatment, seed):
-    """Not into the target encoder, and not into words that only the target branch reads."""
+@each_treatment
+@pytest.mark.parametrize("seed", range(5))
+def test_gradient_flows_through_the_target_branch_only_when_joint(treatment, seed):
+    """Into the target encoder, and into words that only the target branch reads."""
     model, _, y = step_gradients(treatment, seed, words=[0, 1, 2])
-    assert not model.target_encoder.grad.any()
-    assert not model.embedding.weight.grad[3:].any()
-
-
-def test_the_target_branch_trains_encoder_and_embedding_when_joint():
-    model, _, y = step_gradients("joint", 0, words=[0, 1, 2])
     only_targets = sorted(set(y.flat) - {0, 1, 2})
-    assert only_targets
-    assert model.target_encoder.grad.any()
-    assert model.embedding.weight.grad[only_targets].any(axis=1).all()
-
-
-def test_stopping_the_gradient_leaves_the_rest_as_it_is():
-    joint, _, _ = step_gradients("joint", 0)
-    stopped, _, _ = step_gradients("stopgrad", 0)
-    assert stopped.predictor.grad.any() and stopped.context_encoder.grad.any()
-    assert np.array_equal(stopped.predictor.grad, joint.predictor.grad)
-    assert np.array_equal(stopped.context_encoder.grad, joint.context_encoder.grad)
+    assert model.target_encoder.grad.any() == (treatment == "joint") and only_targets
+    moved = model.embedding.weight.grad.any(axis=1)
+    assert moved[only_targets].any() == (treatment == "joint")
 
 
 @each_treatment
@@ -261,19 +211,25 @@ def test_encoders_of_any_kind_will_do():
           np.einsum("bm,ml,be->le", difference, predictor.weight.value, x), np.float64)
 
 
-def test_one_object_may_be_both_encoders_when_joint():
+@pytest.mark.parametrize("regularizer", [no_regularizer, VICReg(1, 0.5)])
+def test_one_object_may_be_both_encoders_when_joint(regularizer):
     """It is in the vector once, and its gradient is the sum of both branches' gradients."""
     rng = np.random.default_rng(0)
-    apart = vector_jepa(rng, "joint", steps=2)
+    apart = vector_jepa(rng, "joint", steps=2, regularizer=regularizer)
     apart.target_encoder.value[:] = apart.context_encoder.value
     x, y = rng.standard_normal((4, E)), rng.standard_normal((2, 4, E))
-    apart.forward(x, y)[1]()
+    loss, backward = apart.forward(x, y)
+    backward()
     branches = apart.context_encoder.grad + apart.target_encoder.grad
+    assert apart.context_encoder.grad.any() and apart.target_encoder.grad.any()
 
-    same = JEPA(apart.context_encoder, apart.context_encoder, apart.predictor, "joint")
+    same = JEPA(apart.context_encoder, apart.context_encoder, apart.predictor, "joint",
+                regularizer=regularizer)
     assert same.value.size == apart.value.size - apart.target_encoder.value.size
-    same.forward(x, y)[1]()
+    again, backward = same.forward(x, y)
+    backward()
     agree(same.context_encoder.grad, branches, np.float64)
+    assert again == loss and same.target_encoder is same.context_encoder
 
 
 # What is told, and the energy
@@ -308,25 +264,16 @@ def smallest(predictions, s_y):
 def test_the_gradient_of_a_step_that_is_told_z_under_any_energy(treatment, ids, distance):
     model, x, y, z = told(np.random.default_rng(0), treatment, ids, distance=distance)
     loss, backward = model.forward(x, y, z)
-    assert loss == distance(model.predict(x, z)[0], model.encode_target(y)[0])[0]
-    fixed = None if treatment == "joint" else model.encode_target(y)[0].copy()
+    fixed = model.encode_target(y)[0].copy()
     backward(-2)
     assert model.target_encoder.grad.any() == (treatment == "joint")
 
     def energy():
-        return distance(
-            model.predict(x, z)[0],
-            model.encode_target(y)[0] if fixed is None else fixed)[0]
+        s_y = model.encode_target(y)[0] if treatment == "joint" else fixed
+        return distance(model.predict(x, z)[0], s_y)[0]
 
-    for index in range(model.value.size):
-        kept = model.value[index]
-        model.value[index] = kept + 1e-5
-        ahead = energy()
-        model.value[index] = kept - 1e-5
-        behind = energy()
-        model.value[index] = kept
-        assert model.grad[index] == pytest.approx(-2 * (ahead - behind) / 2e-5, rel=1e-6,
-                                                  abs=1e-9), index
+    assert loss == energy()
+    check_slopes(model.grad, model.value, energy, factor=-2)
 
 
 def test_predict_gives_the_gradient_of_what_it_is_told():
@@ -336,11 +283,7 @@ def test_predict_gives_the_gradient_of_what_it_is_told():
     dy = rng.standard_normal((3, 4, L))
     dz = model.predict(x, z)[1](dy)
     assert dz.shape == z.shape
-    for index in np.ndindex(z.shape):
-        step = np.zeros_like(z)
-        step[index] = 1e-5
-        slope = np.sum((model.predict(x, z + step)[0] - model.predict(x, z - step)[0]) * dy) / 2e-5
-        assert dz[index] == pytest.approx(slope, rel=1e-6, abs=1e-9)
+    check_slopes(dz, z, lambda: np.sum(model.predict(x, z)[0] * dy))
 
 
 def test_the_distance_is_given_the_predictions_and_their_targets_in_this_order():
@@ -353,9 +296,8 @@ def test_the_distance_is_given_the_predictions_and_their_targets_in_this_order()
     model, x, y, z = told(rng, "joint", distance=distance)
     model.forward(x, y, z)
     (predictions, s_y), = given
-    assert np.array_equal(predictions,
-                          model.predict(x, z)[0]) and np.array_equal(s_y,
-                                                                     model.encode_target(y)[0])
+    assert np.array_equal(predictions, model.predict(x, z)[0])
+    assert np.array_equal(s_y, model.encode_target(y)[0])
 
 
 # Without a predictor
@@ -381,13 +323,17 @@ def test_without_a_predictor_the_context_latent_is_the_prediction(K):
     agree(gradient, model.grad, np.float64)
 
 
-def test_the_predictor_is_there_unless_told_otherwise():
-    with_it, without = (ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment="joint",
-                                with_predictor=given) for given in (True, False))
-    default = ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment="joint")
-    assert values(default).keys() == values(with_it).keys() and len(
-        values(with_it)) == len(values(without)) + 4
-    assert np.array_equal(default.value, with_it.value)
+def test_the_defaults():
+    """The predictor is there, ema with tau 0.99; the regularizer that is given is kept."""
+    rng = np.random.default_rng(0)
+    words, vectors = ToyJEPA(V, rng, regularizer=len), vector_jepa(rng, "ema", regularizer=len)
+    plain = JEPA(vectors.context_encoder, vectors.target_encoder, vectors.predictor)
+    for model in words, plain:
+        assert (model.treatment, model.tau) == ("ema", 0.99)
+        assert "predictor" in {name.split(".")[0] for name in model.named_parameters()}
+    assert words.regularizer is vectors.regularizer is len
+    loss, backward = plain.regularizer(np.ones((2, 3)))
+    assert loss == 0 and not np.any(backward())
 
 
 def test_another_perceptron_may_make_the_encoders_and_the_predictor():
@@ -399,17 +345,15 @@ def test_another_perceptron_may_make_the_encoders_and_the_predictor():
 
     rng = np.random.default_rng(0)
     model = ToyJEPA(V, rng, E, H, L, np.float64, "joint", perceptron=straight)
-    x, y = batch(rng, 1, 4, 3)
+    ((ids, mask), _), p = batch(rng, 1, 4, 3), values(model)
     assert sorted(asked) == [(L, H, L, np.float64), (E, H, L, np.float64), (E, H, L, np.float64)]
-    assert list(model.named_parameters()) == ["embedding.weight"] + [
+    assert list(p) == ["embedding.weight"] + [
         f"{part}.{name}" for part in ("context_encoder", "target_encoder", "predictor")
-        for name in ("weight", "bias")
-    ]
-    p = values(model)
-    latents = p["predictor.weight"] @ (
-        p["context_encoder.weight"] @ p["embedding.weight"][x[0][0, x[1][0]]].mean(axis=0) +
-        p["context_encoder.bias"]) + p["predictor.bias"]
-    agree(model.predict(x)[0][0, 0], latents, np.float64)
+        for name in ("weight", "bias")]
+    latent = p["embedding.weight"][ids[0, mask[0]]].mean(axis=0)
+    for part in "context_encoder", "predictor":
+        latent = p[f"{part}.weight"] @ latent + p[f"{part}.bias"]
+    agree(model.predict((ids, mask))[0][0, 0], latent, np.float64)
 
 
 # The regulariser
@@ -461,16 +405,6 @@ def test_the_regularizer_is_given_s_x_always_and_s_y_only_where_gradient_flows(t
 
 
 @each_treatment
-def test_a_regularizer_leaves_a_stopped_target_branch_without_gradient(treatment):
-    rng = np.random.default_rng(0)
-    model, (x, y) = toy(rng, treatment, steps=2), batch(rng, 2, 4, 3)
-    model.regularizer = VICReg(1, 1)
-    model.forward(x, y)[1]()
-    assert model.target_encoder.grad.any() == (treatment
-                                               == "joint") and model.context_encoder.grad.any()
-
-
-@each_treatment
 def test_the_gradient_of_a_regularized_step_is_the_slope_of_the_loss(treatment):
     rng = np.random.default_rng(0)
     model, (x, y) = toy(rng, treatment, steps=2), batch(rng, 2, 5, 3)
@@ -479,44 +413,20 @@ def test_the_gradient_of_a_regularized_step_is_the_slope_of_the_loss(treatment):
     fixed = target_latents(p, y)
 
     def penalty(s):
-        s = s.reshape(-1, L)
-        C = np.cov(s, rowvar=False)
+        C = np.cov(s.reshape(-1, L), rowvar=False)
         hinge = np.mean([max(0, 1 - np.sqrt(variance + 1e-4)) for variance in np.diag(C)])
         return 0.7 * hinge + 0.4 * 2 * C[0, 1] ** 2 / L
 
-    def loss(p):
+    def loss():
         targets = target_latents(p, y) if treatment == "joint" else fixed
         both = penalty(context_latents(p, x)) + (penalty(targets) if treatment == "joint" else 0)
         return mean_distance(rollout(p, x, 2), targets) + both
 
     value, backward = model.forward(x, y)
-    agree(value, loss(p), np.float64)
+    agree(value, loss(), np.float64)
     backward()
     for name, parameter in model.named_parameters().items():
-        for seed in range(3):
-            direction = np.random.default_rng(seed).standard_normal(parameter.grad.shape)
-            ahead, behind = (loss({**p, name: p[name] + shift * direction})
-                             for shift in (1e-6, -1e-6))
-            slope = np.sum(parameter.grad * direction)
-            assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-6, abs=1e-8), name
-
-
-def test_one_encoder_for_both_branches_is_regularized_through_both():
-    rng = np.random.default_rng(0)
-    apart = vector_jepa(rng, "joint", steps=3, regularizer=VICReg(1, 0.5))
-    apart.target_encoder.value[:] = apart.context_encoder.value
-    x, y = rng.standard_normal((4, E)), rng.standard_normal((3, 4, E))
-    loss, backward = apart.forward(x, y)
-    backward()
-    branches = apart.context_encoder.grad + apart.target_encoder.grad
-    assert apart.context_encoder.grad.any() and apart.target_encoder.grad.any()
-
-    same = JEPA(apart.context_encoder, apart.context_encoder, apart.predictor, "joint",
-                regularizer=VICReg(1, 0.5))
-    again, backward = same.forward(x, y)
-    backward()
-    agree(same.context_encoder.grad, branches, np.float64)
-    assert again == loss and same.target_encoder is same.context_encoder
+        check_slopes(parameter.grad, p[name], loss)
 
 
 @pytest.mark.parametrize("regularizer", [VICReg(1, 0.5), no_regularizer])
@@ -537,47 +447,17 @@ def test_a_regularized_target_encoder_is_taught_by_the_regularizer_alone(regular
     assert found.any() == (regularizer is not no_regularizer) and model.context_encoder.grad.any()
 
 
-def test_the_target_is_regularized_where_it_is_asked_for_or_joint():
-    for treatment, asked, wanted in [("ema", False, False), ("stopgrad", False, False),
-                                     ("joint", False, True), ("stopgrad", True, True),
-                                     ("joint", True, True)]:
-        model = vector_jepa(np.random.default_rng(0), treatment, regularize_target=asked)
-        assert bool(model.regularize_target) == wanted
-
-
-def test_there_is_no_regularizer_unless_one_is_given():
-    model = vector_jepa(np.random.default_rng(0), "joint")
-    latents = np.ones((2, 3))
-    loss, backward = model.regularizer(latents)
-    assert loss == 0 and not np.any(backward())
-    kept = vector_jepa(np.random.default_rng(0), "joint", regularizer=len).regularizer
-    assert kept is len and ToyJEPA(V, np.random.default_rng(0), regularizer=len).regularizer is len
-
-
 # Treatments of the target
-
-def test_the_default_is_ema_with_tau_099():
-    model = vector_jepa(np.random.default_rng(0), treatment="ema")
-    plain = JEPA(model.context_encoder, model.target_encoder, model.predictor)
-    words = ToyJEPA(V, np.random.default_rng(0))
-    assert model.tau == plain.tau == words.tau == 0.99
-    assert plain.treatment == words.treatment == "ema"
-
 
 @each_treatment
 def test_only_ema_starts_the_target_as_a_copy(treatment):
-    model = ToyJEPA(V, np.random.default_rng(0), E, H, L, np.float64, treatment)
+    """And leaves the online encoder as it was drawn."""
+    model, drawn = (ToyJEPA(V, np.random.default_rng(0), E, H, L, np.float64, each)
+                    for each in (treatment, "joint"))
     copied = np.array_equal(model.target_encoder.value, model.context_encoder.value)
     assert copied == (treatment == "ema")
     assert not np.shares_memory(model.target_encoder.value, model.context_encoder.value)
-
-
-def test_the_copy_leaves_the_online_encoder_as_it_was_drawn():
-    online = [
-        ToyJEPA(V, np.random.default_rng(0), E, H, L, treatment=treatment).context_encoder.value
-        for treatment in TREATMENTS
-    ]
-    assert np.array_equal(online[0], online[1]) and np.array_equal(online[0], online[2])
+    assert np.array_equal(model.context_encoder.value, drawn.context_encoder.value)
 
 
 @given(seeds, dtypes, st.sampled_from([0.0, 0.25, 0.99, 1.0]))
@@ -599,10 +479,15 @@ def test_other_treatments_have_no_update_of_the_target(treatment):
     assert np.array_equal(model.value, before)
 
 
-def test_an_unknown_treatment_is_refused_by_name():
+@pytest.mark.parametrize("treatment, words", [
+    ("EMA", "JEPA: wanted a treatment of ema, stopgrad, joint, was given 'EMA'"),
+    ("ema", "JEPA: an average needs an encoder of its own; one object for both goes with joint"),
+])
+def test_an_unknown_treatment_or_an_average_of_nothing_is_refused(treatment, words):
+    encoder = Linear(3, 2, np.random.default_rng(0))
     with pytest.raises(ValueError) as caught:
-        vector_jepa(np.random.default_rng(0), "EMA")
-    assert str(caught.value) == "JEPA: wanted a treatment of ema, stopgrad, joint, was given 'EMA'"
+        JEPA(encoder, encoder, Sequential(), treatment)
+    assert str(caught.value) == words
 
 
 def test_targets_without_the_dimension_of_steps_are_refused():
@@ -618,16 +503,10 @@ def test_the_model_is_drawn_from_the_generator_alone():
     one, same = (ToyJEPA(V, np.random.default_rng(0), dtype=np.float64) for _ in range(2))
     single = ToyJEPA(V, np.random.default_rng(0))
     other = ToyJEPA(V, np.random.default_rng(1), dtype=np.float64)
-    assert np.array_equal(one.value, same.value)
+    assert np.array_equal(one.value, same.value) and not np.array_equal(one.value, other.value)
     assert single.value.dtype == np.float32
     assert np.array_equal(single.value, one.value.astype(np.float32))
-    assert not np.array_equal(one.value, other.value)
-
-
-def test_float64_values_are_drawn_in_float64():
-    """None of them went through float32 on the way into the vector."""
-    model = ToyJEPA(V, np.random.default_rng(0), dtype=np.float64)
-    assert (model.value != model.value.astype(np.float32)).all()
+    assert (one.value != single.value).all()           # none went through float32 on the way
 
 
 @each_treatment
@@ -636,10 +515,10 @@ def test_the_dtype_is_kept_through_a_step(treatment, dtype):
     model, x, y = step_gradients(treatment, 0, dtype=dtype)
     Adam(model.value, model.grad).step()
     model.update_target()
-    predictions, targets = model.predict(x)[0], model.encode_target(y)[0]
-    everything = [model.forward(x, y)[0], predictions, targets, model.value, model.grad]
-    everything += [p.value for p in model.named_parameters().values()]
-    everything += [p.grad for p in model.named_parameters().values()]
+    everything = [model.forward(x, y)[0], model.predict(x)[0], model.encode_target(y)[0],
+                  model.value, model.grad]
+    for parameter in model.named_parameters().values():
+        everything += [parameter.value, parameter.grad]
     assert {array.dtype for array in everything} == {np.dtype(dtype)}
 
 
@@ -665,9 +544,3 @@ def test_a_few_steps_of_adam_bring_the_loss_down(treatment):
         optimizer.step()
         model.update_target()
     assert losses[-1] < 0.5 * losses[0]
-
-
-def test_an_average_needs_an_encoder_of_its_own():
-    encoder = Sequential(Linear(3, 2, np.random.default_rng(0)))
-    with pytest.raises(ValueError, match="an encoder of its own"):
-        JEPA(encoder, encoder, Sequential(), "ema")

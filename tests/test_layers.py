@@ -15,6 +15,7 @@ from minijepa.modules import Module
 seeds = st.integers(0, 2**32 - 1)
 dtypes = st.sampled_from([np.float32, np.float64])
 few = settings(deadline=None, max_examples=30)
+RNG = np.random.default_rng(0)
 
 
 def sizes(count):
@@ -33,31 +34,32 @@ def normal(rng, shape, dtype):
 def agree(actual, expected, dtype):
     """The same shape, exactly this dtype, and equal up to the rounding of that dtype."""
     expected = np.asarray(expected)
-    tolerance = {np.float32: 5e-6, np.float64: 1e-13}[dtype] * max(1,
-                                                                   np.abs(expected).max(initial=0))
-    assert actual.dtype == dtype
-    assert actual.shape == expected.shape
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
+    size = max(1, np.abs(expected).max(initial=0))
+    assert actual.dtype == dtype and actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=0,
+                               atol={np.float32: 5e-6, np.float64: 1e-13}[dtype] * size)
 
 
 def f64(*arrays):
     return [array.astype(np.float64) for array in arrays]
 
 
-# What holds for every layer, and needs no list of them: those that gradcheck checks, with its
-# inputs
+# What holds for every layer that gradcheck checks, with its inputs
 
-def checked_layers(seed):
-    """{what: (layer, inputs)} of every Module in the standard checks, in float64."""
-    found, last = {}, []
+def standard_checks(seed):
+    """[(what, layer, *inputs)] of gradcheck, in float64; nothing is measured."""
+    found, last = [], []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gradcheck, "check", lambda *given, rng: last.append(given) or [])
         patch.setattr(gradcheck, "check_step", lambda *given, rng: last.append(given) or [])
         for what, _ in gradcheck.standard_checks(np.random.default_rng(seed)):
-            layer, *inputs = last.pop()
-            if isinstance(layer, Module) and not isinstance(layer, JEPA):
-                found[what] = layer, inputs
+            found.append((what, *last.pop()))
     return found
+
+
+def checked_layers(seed):
+    return {what: (layer, inputs) for what, layer, *inputs in standard_checks(seed)
+            if isinstance(layer, Module) and not isinstance(layer, JEPA)}
 
 
 def case(what, dtype=np.float64, seed=0):
@@ -93,19 +95,15 @@ def test_every_layer_and_every_loss_is_among_the_standard_checks():
         checked.add(type(part))
         parts += part.children().values()
         parts += [below for below in vars(part).values() if isinstance(below, Module)]
-    wanted = {
-        part
-        for room in (layers, predictors)
-        for part in vars(room).values() if inspect.isclass(part) and issubclass(part, Module)
-        and part.__module__ == room.__name__ and "forward" in vars(part)
-    }
-    assert wanted <= checked
-    names = {name for name, part in vars(losses).items()
-             if inspect.isfunction(part) and part.__module__ == losses.__name__}
-    assert names - {"no_regularizer"} <= {
-        what
-        for what, _ in gradcheck.standard_checks(np.random.default_rng(0))
-    }
+
+    def defined(room, is_one):
+        return {part for part in vars(room).values() if is_one(part)
+                and part.__module__ == room.__name__}
+
+    wanted = defined(layers, inspect.isclass) | defined(predictors, inspect.isclass)
+    assert {part for part in wanted if "forward" in vars(part)} <= checked
+    names = {part.__name__ for part in defined(losses, inspect.isfunction)}
+    assert names - {"no_regularizer"} <= {what for what, *_ in standard_checks(0)}
 
 
 @every_layer
@@ -115,8 +113,8 @@ def test_the_dtype_is_kept(what, dtype):
     y, backward = layer.forward(*inputs)
     dxs = undo(backward, normal(np.random.default_rng(0), y.shape, dtype))
     assert len(dxs) == sum(x.dtype.kind == "f" for x in inputs)
-    assert {array.dtype
-            for array in [y, *dxs, *values(layer), *gradients(layer)]} == {np.dtype(dtype)}
+    everything = [y, *dxs, *values(layer), *gradients(layer)]
+    assert {array.dtype for array in everything} == {np.dtype(dtype)}
 
 
 @every_layer
@@ -169,24 +167,53 @@ of_layers = pytest.mark.parametrize("what", [what for what, (layer, _) in checke
 
 
 @of_layers
-def test_backward_refuses_a_gradient_of_another_shape(what):
-    layer, inputs = case(what)
+@both_dtypes
+def test_backward_refuses_a_gradient_of_another_shape_or_dtype(what, dtype):
+    layer, inputs = case(what, dtype)
     y, backward = layer.forward(*inputs)
     for wrong in y.shape[::-1], y.shape[1:], (1, *y.shape[1:]), (2, *y.shape):
         with pytest.raises(ValueError) as caught:
-            backward(np.zeros(wrong))
+            backward(np.zeros(wrong, dtype))
         assert str(caught.value).endswith(f".backward: wanted shape {y.shape}, was given {wrong}")
-
-
-@of_layers
-@both_dtypes
-def test_backward_refuses_a_gradient_of_another_dtype(what, dtype):
-    layer, inputs = case(what, dtype)
-    y, backward = layer.forward(*inputs)
-    other = np.float64 if dtype == np.float32 else np.float32
-    words = f"wanted dtype {np.dtype(dtype)}, was given {np.dtype(other)}"
-    with pytest.raises(TypeError, match=words):
+    other = np.dtype(np.float64 if dtype == np.float32 else np.float32)
+    with pytest.raises(TypeError, match=f"wanted dtype {np.dtype(dtype)}, was given {other}"):
         backward(y.astype(other))
+
+
+@pytest.mark.parametrize("forward, error, words", [
+    (lambda: Linear(3, 4, RNG, np.float64).forward(np.zeros((3, 4))), ValueError,
+     "Linear: wanted shape (..., 3), was given (3, 4)"),
+    (lambda: Linear(3, 4, RNG, np.float64).forward(np.zeros((2, 3), np.float32)), TypeError,
+     "Linear: wanted dtype float64, was given float32"),
+    (lambda: Linear(3, 4, RNG).forward(np.zeros((2, 3))), TypeError,
+     "Linear: wanted dtype float32, was given float64"),
+    (lambda: Embedding(5, 3, RNG).forward(np.array([0, -1])), IndexError,
+     "Embedding: wanted ids from 0 to 4, was given ids from -1 to 0"),
+    (lambda: Embedding(5, 3, RNG).forward(np.array([2, 5])), IndexError,
+     "Embedding: wanted ids from 0 to 4, was given ids from 2 to 5"),
+    (lambda: Embedding(5, 3, RNG).forward(np.array([-7, 9])), IndexError,
+     "Embedding: wanted ids from 0 to 4, was given ids from -7 to 9"),
+    (lambda: Embedding(5, 3, RNG).forward(np.ones(2)), TypeError,
+     "Embedding: wanted integer ids, was given float64"),
+    (lambda: Embedding(5, 3, RNG).forward(np.ones(2, bool)), TypeError,
+     "Embedding: wanted integer ids, was given bool"),
+    (lambda: Mean().forward(np.zeros((2, 2, 3)), np.array([[True, True], [False, False]])),
+     ValueError, "Mean: wanted at least one token in each sentence, was given none"),
+    (lambda: Mean().forward(np.zeros((3, 5))), ValueError,
+     "Mean: wanted shape (B, T, E), was given (3, 5)"),
+    (lambda: Mean().forward(np.zeros((2, 3, 5, 7))), ValueError,
+     "Mean: wanted shape (B, T, E), was given (2, 3, 5, 7)"),
+    (lambda: Mean().forward(np.zeros((2, 3, 5)), np.ones((3, 2), bool)), ValueError,
+     "Mean's mask: wanted shape (2, 3), was given (3, 2)"),
+    (lambda: Mean().forward(np.zeros((2, 3, 5)), np.ones((1, 3), bool)), ValueError,
+     "Mean's mask: wanted shape (2, 3), was given (1, 3)"),
+    (lambda: Mean().forward(np.zeros((2, 3, 5)), np.ones((2, 3))), TypeError,
+     "Mean's mask: wanted dtype bool, was given float64"),
+])
+def test_forward_refuses_what_does_not_fit(forward, error, words):
+    with pytest.raises(error) as caught:
+        forward()
+    assert str(caught.value) == words
 
 
 # Embedding
@@ -236,19 +263,6 @@ def test_embedding_of_no_ids_is_empty():
     assert y.shape == (0, 2, 3) and not layer.weight.grad.any()
 
 
-@pytest.mark.parametrize("ids", [[0, -1], [2, 5], [-7, 9]])
-def test_embedding_refuses_ids_outside_the_table(ids):
-    words = f"Embedding: wanted ids from 0 to 4, was given ids from {min(ids)} to {max(ids)}"
-    with pytest.raises(IndexError, match=words):
-        Embedding(5, 3, np.random.default_rng(0)).forward(np.array(ids))
-
-
-@pytest.mark.parametrize("kind", ["float64", "bool"])
-def test_embedding_refuses_ids_that_are_not_integers(kind):
-    with pytest.raises(TypeError, match=f"Embedding: wanted integer ids, was given {kind}"):
-        Embedding(5, 3, np.random.default_rng(0)).forward(np.ones(2, kind))
-
-
 def test_embedding_starts_as_standard_normal():
     weight = Embedding(300, 100, np.random.default_rng(0), np.float64).weight.value
     assert weight.shape == (300, 100)
@@ -292,45 +306,17 @@ def test_linear_starts_uniform_within_one_over_root_of_the_inputs():
         assert abs(values.std() - 0.25 / np.sqrt(3)) < 0.004
 
 
-def test_linear_refuses_another_number_of_features():
-    layer = Linear(3, 4, np.random.default_rng(0), np.float64)
-    with pytest.raises(ValueError) as caught:
-        layer.forward(np.zeros((3, 4)))
-    assert str(caught.value) == "Linear: wanted shape (..., 3), was given (3, 4)"
-
-
-@both_dtypes
-def test_linear_refuses_another_dtype(dtype):
-    other = np.float64 if dtype == np.float32 else np.float32
-    layer = Linear(3, 4, np.random.default_rng(0), dtype)
-    words = f"Linear: wanted dtype {np.dtype(dtype)}, was given {np.dtype(other)}"
-    with pytest.raises(TypeError, match=words):
-        layer.forward(np.zeros((2, 3), other))
-
-
 # Starting values
 
-@pytest.mark.parametrize("make", [
-    lambda rng, dtype: Embedding(5, 3, rng, dtype),
-    lambda rng, dtype: Linear(5, 3, rng, dtype),
-])
+@pytest.mark.parametrize("make", [Embedding, Linear])
 def test_starting_values_come_from_the_generator_alone(make):
-    def values(rng, dtype=np.float64):
-        return [p.value for p in make(rng, dtype).named_parameters().values()]
-
+    """Drawn in float64, and rounded to float32 unless told otherwise."""
     rng = np.random.default_rng(0)
-    first, second = values(rng), values(rng)
-    single = values(np.random.default_rng(0), np.float32)
-    assert all(map(np.array_equal, values(np.random.default_rng(0)), first))
-    assert not any(map(np.array_equal, first, second))
-    for one, two in zip(single, first):                # the same draws, rounded
-        assert one.dtype == np.float32 and np.array_equal(one, two.astype(np.float32))
-
-
-def test_layers_are_float32_unless_told_otherwise():
-    rng = np.random.default_rng(0)
-    assert Embedding(2, 3, rng).weight.value.dtype == np.float32
-    assert Linear(2, 3, rng).weight.value.dtype == Linear(2, 3, rng).bias.value.dtype == np.float32
+    first, second = values(make(5, 3, rng, np.float64)), values(make(5, 3, rng, np.float64))
+    again = values(make(5, 3, np.random.default_rng(0), np.float64))
+    assert all(map(np.array_equal, again, first)) and not any(map(np.array_equal, first, second))
+    for single, double in zip(values(make(5, 3, np.random.default_rng(0))), first):
+        assert single.dtype == np.float32 and np.array_equal(single, double.astype(np.float32))
 
 
 # ReLU
@@ -396,30 +382,6 @@ def test_mean_ignores_the_values_of_the_padding(seed, dtype, shape):
     x, mask = normal(rng, (B, T, E), dtype), random_mask(rng, B, T)
     other = np.where(mask[:, :, None], x, normal(rng, (B, T, E), dtype))
     assert np.array_equal(Mean().forward(x, mask)[0], Mean().forward(other, mask)[0])
-
-
-def test_mean_refuses_a_sentence_without_a_token():
-    mask = np.array([[True, True], [False, False]])
-    with pytest.raises(ValueError, match="Mean: wanted at least one token in each sentence"):
-        Mean().forward(np.zeros((2, 2, 3)), mask)
-
-
-@pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5, 7)])
-def test_mean_refuses_anything_but_sentences(shape):
-    with pytest.raises(ValueError) as caught:
-        Mean().forward(np.zeros(shape))
-    assert str(caught.value) == f"Mean: wanted shape (B, T, E), was given {shape}"
-
-
-@pytest.mark.parametrize("mask, error, words", [
-    (np.ones((3, 2), bool), ValueError, "Mean's mask: wanted shape (2, 3), was given (3, 2)"),
-    (np.ones((1, 3), bool), ValueError, "Mean's mask: wanted shape (2, 3), was given (1, 3)"),
-    (np.ones((2, 3)), TypeError, "Mean's mask: wanted dtype bool, was given float64"),
-])
-def test_mean_refuses_a_mask_of_another_shape_or_dtype(mask, error, words):
-    with pytest.raises(error) as caught:
-        Mean().forward(np.zeros((2, 3, 5)), mask)
-    assert str(caught.value) == words
 
 
 # Sequential

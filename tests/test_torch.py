@@ -1,5 +1,4 @@
-"""The same arithmetic in PyTorch gives the same numbers: outputs, gradients, training, checkpoints.
-"""
+"""PyTorch gives the same numbers: outputs, gradients, training, checkpoints."""
 
 import subprocess
 import sys
@@ -8,19 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install "
-                                            "'minijepa[torch]'")
-import torch.nn.functional as F  # noqa: E402: these need torch, so they come after the skip
-import torch_twin  # noqa: E402
-from torch import nn  # noqa: E402
+torch = pytest.importorskip("torch", reason="pip install 'minijepa[torch]'")
 
-from minijepa.jepa import JEPA, TREATMENTS, ToyJEPA  # noqa: E402
-from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential  # noqa: E402
-# noqa: E402
+import torch.nn.functional as F
+import torch_twin
+from torch import nn
+
+from minijepa.jepa import JEPA, TREATMENTS, ToyJEPA
+from minijepa.layers import Embedding, Linear, Mean, ReLU, perceptron
 from minijepa.losses import SIGReg, VICReg, covariance_penalty, mse, sigreg, variance_hinge
-from minijepa.optimizers import SGD, Adam  # noqa: E402
-from minijepa.predictors import Residual, Rollout  # noqa: E402
-from minijepa.train import Training  # noqa: E402
+from minijepa.optimizers import SGD, Adam
+from minijepa.predictors import Residual, Rollout
+from minijepa.train import Training
 
 torch.set_num_threads(1)
 
@@ -95,8 +93,7 @@ def normal(rng, shape, dtype):
 @seeds
 def test_embedding_with_repeated_ids(dtype, seed):
     rng = np.random.default_rng(seed)
-    # many: each id several times
-    few, many = rng.integers(0, V, (2, 3)), rng.integers(0, V, (B, 2, 10))
+    few, many = rng.integers(0, V, (2, 3)), rng.integers(0, V, (B, 2, 10))     # several times each
     compare_layer(Embedding(V, E, rng, dtype), nn.Embedding(V, E), [few], [many], rng=rng)
 
 
@@ -131,16 +128,6 @@ def test_mean_without_and_with_mask(dtype, seed):
 
 
 @both_dtypes
-@seeds
-def test_sequential(dtype, seed):
-    rng = np.random.default_rng(seed)
-    ours = Sequential(Linear(E, H, rng, dtype), ReLU(), Linear(H, L, rng, dtype))
-    twin = nn.Sequential(nn.Linear(E, H), nn.ReLU(), nn.Linear(H, L))
-    batches = [[normal(rng, (B, T, E), dtype)], [normal(rng, (B, E), dtype)]]
-    compare_layer(ours, twin, *batches, rng=rng)
-
-
-@both_dtypes
 @pytest.mark.parametrize("shape", [(1,), (B, L), (3, B, L)])
 def test_mse(dtype, shape):
     rng = np.random.default_rng(len(shape))
@@ -158,10 +145,12 @@ class TorchResidual(nn.Module):
 
 @both_dtypes
 @seeds
-def test_residual(dtype, seed):
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_perceptron_and_a_residual_one(dtype, seed, residual):
     rng = np.random.default_rng(seed)
-    ours = Residual(Sequential(Linear(E, H, rng, dtype), ReLU(), Linear(H, E, rng, dtype)))
-    twin = TorchResidual(nn.Sequential(nn.Linear(E, H), nn.ReLU(), nn.Linear(H, E)))
+    ours, twin = perceptron(E, H, E, rng, dtype), torch_twin.perceptron(E, H, E)
+    if residual:
+        ours, twin = Residual(ours), TorchResidual(twin)
     batches = [[normal(rng, (B, T, E), dtype)], [normal(rng, (B, E), dtype)]]
     compare_layer(ours, twin, *batches, rng=rng)
 
@@ -183,8 +172,7 @@ def published_covariance(z):
 
 
 def published_sigreg(z, A):
-    """LeJEPA's SIGReg, with the directions A given: 17 knots from 0 to 3, the weights those of |t|.
-    """
+    """LeJEPA's SIGReg, with the directions A given: 17 knots from 0 to 3, weighted as of |t|."""
     t = torch.linspace(0, 3, 17, dtype=z.dtype)
     dt = 3 / 16
     weights = torch.full((17,), 2 * dt, dtype=z.dtype)
@@ -197,10 +185,9 @@ def published_sigreg(z, A):
 
 def latents(rng, N, dimension, dtype):
     """Some dimensions narrower than the floor and some wider, correlated, off the origin."""
-    mixed = normal(rng, (N, dimension), np.float64) @ normal(rng,
-                                                             (dimension, dimension), np.float64)
-    return (mixed * 10**rng.uniform(-1.5, 0.5, dimension) +
-            rng.standard_normal(dimension)).astype(dtype)
+    mixed = rng.standard_normal((N, dimension)) @ rng.standard_normal((dimension, dimension))
+    wide = mixed * 10**rng.uniform(-1.5, 0.5, dimension)
+    return (wide + rng.standard_normal(dimension)).astype(dtype)
 
 
 def unit_directions(rng, dimension, count, dtype):
@@ -208,49 +195,30 @@ def unit_directions(rng, dimension, count, dtype):
     return (A / np.linalg.norm(A, axis=0)).astype(dtype)
 
 
-sizes_of_latents = pytest.mark.parametrize("N, dimension", [(2, 3), (32, 5), (64, 32)])
-
-
 @both_dtypes
-@sizes_of_latents
-def test_the_variance_hinge_as_published(dtype, N, dimension):
-    rng = np.random.default_rng(N)
-    compare(variance_hinge, published_variance, latents(rng, N, dimension, dtype), rng=rng)
-
-
-@both_dtypes
-@sizes_of_latents
-def test_the_covariance_penalty_as_published(dtype, N, dimension):
-    rng = np.random.default_rng(N)
-    compare(covariance_penalty, published_covariance, latents(rng, N, dimension, dtype), rng=rng)
-
-
-@both_dtypes
-@sizes_of_latents
-def test_sigreg_as_published(dtype, N, dimension):
+@pytest.mark.parametrize("N, dimension", [(2, 3), (32, 5), (64, 32)])
+def test_the_regularisers_as_published(dtype, N, dimension):
     rng = np.random.default_rng(N)
     A = unit_directions(rng, dimension, 11, dtype)
-    compare(lambda z: sigreg(z, A), lambda z: published_sigreg(z, torch.tensor(A)),
-            latents(rng, N, dimension, dtype), rng=rng)
+    for ours, theirs in [(variance_hinge, published_variance),
+                         (covariance_penalty, published_covariance),
+                         (lambda z: sigreg(z, A), lambda z: published_sigreg(z, torch.tensor(A)))]:
+        compare(ours, theirs, latents(rng, N, dimension, dtype), rng=rng)
 
 
 # ---- where training starts
 
 def test_starting_values_are_drawn_as_pytorch_draws_them():
     torch.manual_seed(0)
-    rng = np.random.default_rng(0)
+    rng, quantiles = np.random.default_rng(0), np.linspace(0.05, 0.95, 19)
     pairs = [(Linear(50, 20_000, rng), nn.Linear(50, 20_000)),
              (Embedding(20_000, 10, rng), nn.Embedding(20_000, 10))]
     for ours, twin in pairs:
         for name, theirs in twin.named_parameters():
             drawn, expected = ours.named_parameters()[name].value, theirs.detach().numpy()
-            spread = expected.std()
-            quantiles = np.linspace(0.05, 0.95, 19)
-            np.testing.assert_allclose(
-                np.quantile(drawn, quantiles),
-                np.quantile(expected, quantiles),
-                # 20,000 biases: ± 0.02
-                atol=0.05 * spread)
+            np.testing.assert_allclose(np.quantile(drawn, quantiles),
+                                       np.quantile(expected, quantiles),
+                                       atol=0.05 * expected.std())     # 20,000 biases: ± 0.02
             if isinstance(twin, nn.Linear):            # uniform: the bounds too
                 bound = 1 / np.sqrt(50)
                 for values in (drawn, expected):
@@ -270,9 +238,9 @@ def test_names_shapes_and_order_are_those_of_the_state_dict(sizes):
 def test_only_ema_starts_the_target_as_a_copy(treatment):
     ours = ToyJEPA(V, np.random.default_rng(0), treatment=treatment)
     twin = torch_twin.ToyJEPA(V, treatment=treatment)
-    same = torch.equal(twin.target_encoder[0].weight, twin.context_encoder[0].weight)
-    assert np.array_equal(ours.target_encoder.value,
-                          ours.context_encoder.value) == same == (treatment == "ema")
+    for target, online in [(ours.target_encoder.value, ours.context_encoder.value),
+                           (twin.target_encoder[0].weight, twin.context_encoder[0].weight)]:
+        assert (target == online).all() == (treatment == "ema")
 
 
 # ---- the whole step
@@ -287,8 +255,8 @@ def both_models(treatment, dtype, rng, sizes=(E, H, L), tau=0.99):
 def batch(rng, steps=1, padded=True):
     """context_ids (B, T), mask (B, T), target_ids (K, B)."""
     length = rng.integers(1, T + 1, B) if padded else np.full(B, T)
-    return rng.integers(0, V, (B, T)), np.arange(T) < length[:,
-                                                             None], rng.integers(0, V, (steps, B))
+    mask = np.arange(T) < length[:, None]
+    return rng.integers(0, V, (B, T)), mask, rng.integers(0, V, (steps, B))
 
 
 def rollout_loss(twin, context_ids, mask, target_ids):
@@ -352,12 +320,11 @@ def published_penalty(name, s, directions):
 
 def with_regularizer(ours, name, seed=4):
     """Our model with the regulariser, and the directions that its first two calls will draw."""
-    ours.regularizer = VICReg(0.8, 0.3) if name == "vicreg" else SIGReg(
-        np.random.default_rng(seed), 0.4, 9)
-    rng, dtype = np.random.default_rng(seed), ours.value.dtype
-    directions = []
+    ours.regularizer = (VICReg(0.8, 0.3) if name == "vicreg"
+                        else SIGReg(np.random.default_rng(seed), 0.4, 9))
+    rng, directions = np.random.default_rng(seed), []
     for _ in range(2):
-        A = rng.standard_normal((L, 9)).astype(dtype)
+        A = rng.standard_normal((L, 9)).astype(ours.value.dtype)
         directions.append(torch.tensor(A / np.sqrt((A * A).sum(axis=0))))
     return directions
 
@@ -381,11 +348,9 @@ def test_loss_and_gradients_of_the_step_with_a_regularizer(name, treatment, dtyp
     ids, there, targets = map(torch.tensor, (context_ids, mask, target_ids))
     their_loss = rollout_loss(twin, ids, there, targets)
     plain = their_loss.item()
-    their_loss = their_loss + published_penalty(name, twin.encode_context(ids, there),
-                                                directions[0])
-    if treatment == "joint":
-        their_loss = their_loss + published_penalty(name, twin.encode_target(targets),
-                                                    directions[1])
+    seen = [twin.encode_context(ids, there)] + [twin.encode_target(targets)] * (treatment == "joint")
+    for s, drawn in zip(seen, directions):
+        their_loss = their_loss + published_penalty(name, s, drawn)
     their_loss.backward()
     assert_equal(loss, their_loss)
     assert loss > plain + 0.1                          # the regulariser has a part in it
@@ -405,34 +370,29 @@ class TorchVideo(nn.Module):
 @both_dtypes
 def test_one_encoder_for_both_branches_with_a_regularizer(name, dtype):
     rng = np.random.default_rng(0)
-
-    def perceptron(inputs, outputs):
-        return Sequential(Linear(inputs, H, rng, dtype), ReLU(), Linear(H, outputs, rng, dtype))
-
-    K, encoder, twin = 4, perceptron(E, L), TorchVideo()
-    ours = JEPA(encoder, encoder, Rollout(Residual(perceptron(L, L)), K), "joint")
-    named = {
-        name: torch.tensor(p.value)
-        for name, p in ours.named_parameters().items() if "target" not in name
-    }
-    twin.to(next(iter(named.values())).dtype).load_state_dict(named)
+    K, encoder, twin = 4, perceptron(E, H, L, rng, dtype), TorchVideo()
+    net = perceptron(L, H, L, rng, dtype)
+    ours = JEPA(encoder, encoder, Rollout(Residual(net), K), "joint")
+    named = {name: p for name, p in ours.named_parameters().items() if "target" not in name}
+    tensors = {name: torch.tensor(p.value) for name, p in named.items()}
+    twin.to(next(iter(tensors.values())).dtype).load_state_dict(tensors)
     directions = with_regularizer(ours, name)
     x, y = normal(rng, (B, E), dtype), normal(rng, (K, B, E), dtype)
     loss, backward = ours.forward(x, y)
     backward()
 
     s_x, s_y = twin.context_encoder(torch.tensor(x)), twin.context_encoder(torch.tensor(y))
-    s, their_loss = s_x, published_penalty(name, s_x, directions[0]) + published_penalty(
-        name, s_y, directions[1])
+    s, their_loss = s_x, (published_penalty(name, s_x, directions[0])
+                          + published_penalty(name, s_y, directions[1]))
     for k in range(K):
         s = twin.predictor(s)
         their_loss = their_loss + F.mse_loss(s, s_y[k]) / K
     their_loss.backward()
     assert_equal(loss, their_loss)
     theirs = dict(twin.named_parameters())
-    assert {name for name in ours.named_parameters() if "target" not in name} == set(theirs)
-    for name, theirs in theirs.items():
-        assert_equal(ours.named_parameters()[name].grad, theirs.grad)
+    assert named.keys() == theirs.keys()
+    for name, parameter in named.items():
+        assert_equal(parameter.grad, theirs[name].grad)
 
 
 # ---- a hundred steps
@@ -455,8 +415,8 @@ def test_hundred_steps_on_the_same_gradients(optimizer):
     Ours, Theirs, our_options, their_options = OPTIMIZERS[optimizer]
     value, grad = rng.standard_normal(50), np.zeros(50)
     theirs = torch.tensor(value, requires_grad=True)
-    our_optimizer, their_optimizer = Ours(value, grad, **our_options), Theirs([theirs],
-                                                                              **their_options)
+    our_optimizer = Ours(value, grad, **our_options)
+    their_optimizer = Theirs([theirs], **their_options)
     scale = 10 ** rng.uniform(-10, 1, 50)              # small enough for Adam's ε to count
     scale[:5] = 0                                      # and a parameter that never has a gradient
     for step in range(100):
@@ -464,8 +424,7 @@ def test_hundred_steps_on_the_same_gradients(optimizer):
         theirs.grad = torch.tensor(grad)
         our_optimizer.step()
         their_optimizer.step()
-        np.testing.assert_allclose(value,
-                                   theirs.detach().numpy(), rtol=0, atol=1e-12,
+        np.testing.assert_allclose(value, theirs.detach().numpy(), rtol=0, atol=1e-12,
                                    err_msg=f"step {step}")
 
 
@@ -516,16 +475,10 @@ def test_saved_parameters_load_and_give_equal_outputs(dtype, tmp_path):
 
 def test_a_trained_model_goes_on_in_pytorch(tmp_path):
     path = tmp_path / "model.npz"
-    subprocess.run(
-        [sys.executable, "-m", "minijepa.train", "--epochs", "2", "--quiet", "--save", path],
-        cwd=Path(__file__).parents[1], check=True)
-    with np.load(path) as saved:
-        arrays = dict(saved)
-    vocabulary = Training.load(str(path)).world.vocabulary
-    number = {word: index for index, word in enumerate(vocabulary)}
-    ours = ToyJEPA(len(number), np.random.default_rng(0))
-    for name, parameter in ours.named_parameters().items():
-        parameter.value[...] = arrays[name]
+    command = [sys.executable, "-m", "minijepa.train", "--epochs", "2", "--quiet", "--save", path]
+    subprocess.run(command, cwd=Path(__file__).parents[1], check=True)
+    training = Training.load(str(path))
+    ours, number = training.model, {word: i for i, word in enumerate(training.world.vocabulary)}
     twin = torch_twin.ToyJEPA(len(number))
     torch_twin.load_checkpoint(twin, path)
 

@@ -1,5 +1,4 @@
-"""The way on to PyTorch, and back: a model that was trained here goes on there, on two processes.
-"""
+"""The way on to PyTorch, and back: a model trained here goes on there, on two processes."""
 
 import subprocess
 import sys
@@ -8,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install "
-                                            "'minijepa[torch]'")
+torch = pytest.importorskip("torch", reason="pip install 'minijepa[torch]'")
 
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -53,10 +51,9 @@ def test_outputs_are_equal(saved, training):
     load_checkpoint(twin, saved)
     x, y = training.world.examples(training.world.held_out)
     prediction, target = twin(*as_tensors(x, y))
-    np.testing.assert_allclose(prediction.detach(),
-                               training.model.predict(x)[0][0], rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(target.detach(),
-                               training.model.encode_target(y)[0][0], rtol=1e-6, atol=1e-6)
+    ours = training.model.predict(x)[0][0], training.model.encode_target(y)[0][0]
+    np.testing.assert_allclose(prediction.detach(), ours[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(target.detach(), ours[1], rtol=1e-6, atol=1e-6)
 
 
 def on_one_process(rank, folder, work):
@@ -95,11 +92,9 @@ def gradients_of_a_batch(rank, folder):
     prediction, target = parallel(*share(rank, as_tensors(x, y)))
     F.mse_loss(prediction, target).backward()
     if rank == 0:
-        np.savez(
-            folder / "gradients.npz", **{
-                name: parameter.grad
-                for name, parameter in twin.named_parameters() if parameter.grad is not None
-            })
+        np.savez(folder / "gradients.npz", **{name: parameter.grad
+                                              for name, parameter in twin.named_parameters()
+                                              if parameter.grad is not None})
 
 
 def test_gradients_of_a_global_batch_are_equal(saved, training, tmp_path, monkeypatch):
@@ -119,8 +114,7 @@ def go_on(rank, folder):
     """Three epochs of the same training; rank 0 keeps the mean losses, and the parameters."""
     world, twin, parallel = handed_over(folder)
     optimizer = torch.optim.Adam((p for p in twin.parameters() if p.requires_grad), lr=3e-3)
-    # on both: the same batches in the same order
-    rng, losses = np.random.default_rng(1), []
+    rng, losses = np.random.default_rng(1), []         # on both the same batches, in one order
     for _ in range(3):
         epoch = []
         for x, y, _ in world.batches(BATCH, rng):
@@ -134,9 +128,8 @@ def go_on(rank, folder):
             epoch.append(float(loss))
         losses.append(np.mean(epoch))
     if rank == 0:
-        np.savez(folder / "after.npz", losses=losses,
-                 **{name: value.numpy()
-                    for name, value in twin.state_dict().items()})
+        arrays = {name: value.numpy() for name, value in twin.state_dict().items()}
+        np.savez(folder / "after.npz", losses=losses, **arrays)
 
 
 def test_the_loss_goes_on_from_where_it_was_and_back_again(saved, training, tmp_path, monkeypatch):
@@ -145,8 +138,7 @@ def test_the_loss_goes_on_from_where_it_was_and_back_again(saved, training, tmp_
     losses = after.pop("losses") / PROCESSES                       # all_reduce sums
     untrained = Training.start("words", {})
     relative = untrained.world.measure(untrained.model)["relative_loss"]
-    # the loss of one more epoch, not of a new start
-    assert abs(losses[0] / training.loss - 1) < 0.25
+    assert abs(losses[0] / training.loss - 1) < 0.25   # of one more epoch, not of a new start
 
     # back: their arrays in our checkpoint
     parameters, state = checkpoint.load(saved)

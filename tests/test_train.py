@@ -1,5 +1,4 @@
-"""The training loop: it learns, it collapses where it should, it goes on exactly where it stopped.
-"""
+"""The training loop: it learns, it collapses where it should, it goes on where it stopped."""
 
 import contextlib
 import json
@@ -12,13 +11,14 @@ import pytest
 from minijepa import checkpoint
 from minijepa.cli import main
 from minijepa.losses import SIGReg, VICReg, no_regularizer
-from minijepa.options import TRAINING, UserError
+from minijepa.options import UserError
 from minijepa.train import Training, train, train_epoch
 from minijepa.worlds.words import Words
 
 SMALL = ["--embed-dim", "5", "--hidden-dim", "7", "--latent-dim", "3", "--quiet"]
 STORY = "".join(f"the {a} {v} the {t}\n" for a in ("cat", "dog", "owl") for v in ("saw", "met")
                 for t in ("sun", "moon", "sea", "wind"))
+COLUMNS = ["epoch", "loss", "relative_loss", "std", "effective_rank", "hits"]
 
 
 @pytest.fixture(autouse=True)
@@ -44,18 +44,10 @@ def contents(path):
 
 
 def report(path):
-    def refuse(constant):
-        raise AssertionError(f"{constant} in the JSON")
-
-    return json.loads(contents(path), parse_constant=refuse)
-
-
-def without_seconds(report):
-    return {key: value for key, value in report.items() if key != "seconds"}
+    return json.loads(contents(path), parse_constant=lambda constant: pytest.fail(constant))
 
 
 # What it learns
-
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_the_defaults_reach_every_held_out_word(seed):
@@ -66,31 +58,17 @@ def test_the_defaults_reach_every_held_out_word(seed):
     assert 12 <= last["effective_rank"] <= 18 and last["std"] >= 0.5
 
 
-def test_both_branches_trained_jointly_collapse():
-    _, history = train(config={"treatment": "joint", "learning_rate": 1e-2})
-    assert history[0]["std"] > 0.1              # it was not so from the start
-    assert history[-1]["std"] < 0.01 and history[-1]["hits"] < 0.5
-    assert history[-1]["loss"] < 1e-3                  # and yet the loss looks splendid
-
-
-def test_the_frozen_target_never_moves_and_the_trained_one_does():
-    def target(tau):
-        start = Training.start("words", {"tau": tau}).model.target_encoder.value.copy()
-        return start, train(config={"tau": tau, "epochs": 1})[0].target_encoder.value
-
-    start, end = target(1)
-    assert np.array_equal(start, end)
-    start, end = target(0.5)
-    assert not np.array_equal(start, end)
+@pytest.mark.parametrize("tau", [1, 0.5])
+def test_the_frozen_target_never_moves_and_the_trained_one_does(tau):
+    start = Training.start("words", {"tau": tau}).model.target_encoder.value
+    end = train(config={"tau": tau, "epochs": 1})[0].target_encoder.value
+    assert np.array_equal(start, end) == (tau == 1)
 
 
 def test_the_loss_of_epoch_0_is_the_mean_over_all_training_examples():
     training = Training.start("words", {"dtype": "float64"})
     model, world = training.model, training.world
-    words = [
-        world.tokens[start:start + length] for start, length in zip(world.starts, world.lengths)
-    ]
-    losses = []
+    words, losses = np.split(world.tokens, world.starts[1:]), []
     for sentence in words[:-(len(words) // 5)]:
         for place, word in enumerate(sentence):
             if world.vocabulary[word] not in ("the", "up", "on"):
@@ -103,7 +81,6 @@ def test_the_loss_of_epoch_0_is_the_mean_over_all_training_examples():
 
 # The regularizers and the falling rate
 
-
 def test_the_regularizer_is_the_one_that_was_asked_for_with_its_weights():
     def regularizer(**given):
         return Training.start("words", given).model.regularizer
@@ -111,10 +88,8 @@ def test_the_regularizer_is_the_one_that_was_asked_for_with_its_weights():
     assert regularizer() is no_regularizer
     vicreg = regularizer(regularizer="vicreg", variance_weight=3, covariance_weight=0.5)
     sigreg = regularizer(regularizer="sigreg", sigreg_weight=0.3)
-    assert isinstance(vicreg,
-                      VICReg) and (vicreg.variance_weight, vicreg.covariance_weight) == (3, 0.5)
-    assert isinstance(sigreg, SIGReg) and sigreg.weight == 0.3
-    assert TRAINING["regularizer"].default == "none"
+    assert isinstance(vicreg, VICReg) and isinstance(sigreg, SIGReg)
+    assert (vicreg.variance_weight, vicreg.covariance_weight, sigreg.weight) == (3, 0.5, 0.3)
 
 
 def test_the_regularizers_keep_jointly_trained_branches_from_collapsing():
@@ -134,18 +109,6 @@ def test_the_rate_falls_in_a_line_over_the_last_part_of_the_training(epochs, dec
         "words", {"epochs": epochs, "decay": decay, "learning_rate": 0.002, "batch_size": 64})
     list(training.rows(progress=lambda training: rates.append(training.optimizer.learning_rate)))
     assert rates == pytest.approx([0.002 * share for share in wanted], rel=1e-12)
-
-
-@pytest.mark.parametrize("options",
-                         [["--decay", "0.8"], ["--regularizer", "vicreg", "--treatment", "joint"],
-                          ["--regularizer", "sigreg", "--decay", "1", "--optimizer", "sgd"]])
-def test_a_falling_rate_and_a_regularizer_go_on_to_the_same_bytes(options):
-    whole, whole_report = run("--epochs", 5, *options)
-    with ctrl_c(after=2):
-        run("--epochs", 5, *options)
-    assert Training.load("run.npz", "words").epoch == 2
-    resumed, resumed_report = run("--resume", "run.npz")
-    assert resumed == whole and resumed_report["result"] == whole_report["result"]
 
 
 def test_a_falling_rate_was_planned_for_one_total():
@@ -172,9 +135,8 @@ def test_a_step_learns_and_returns_the_loss_from_before_it():
     steps = train_epoch(training.world, model, training.optimizer, 32, np.random.default_rng(1))
     assert next(steps) == (float(wanted), 32)
     assert np.array_equal(model.grad, gradient) and model.forward(x, y)[0] < wanted
-    np.testing.assert_allclose(model.target_encoder.value,
-                               0.99 * target + 0.01 * model.context_encoder.value, rtol=0,
-                               atol=1e-6)
+    average = 0.99 * target + 0.01 * model.context_encoder.value
+    np.testing.assert_allclose(model.target_encoder.value, average, rtol=0, atol=1e-6)
 
 
 def test_without_a_predictor_the_prediction_is_the_contexts_own_latent():
@@ -192,20 +154,21 @@ def test_vicreg_takes_an_epoch_whose_last_batch_is_a_single_example():
 
 # Going on from a checkpoint
 
-
-@pytest.mark.parametrize("treatment", ["ema", "stopgrad", "joint"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_three_epochs_and_four_more_are_seven(optimizer, dtype, treatment):
-    options = ["--optimizer", optimizer, "--dtype", dtype, "--treatment", treatment, "--seed", 3]
-    whole, whole_report = run("--epochs", 7, *options)
-    run("--epochs", 3, *options)
-    resumed, resumed_report = run("--epochs", 7, "--resume", "run.npz")
+@pytest.mark.parametrize("options", [
+    "--optimizer sgd --dtype float64 --treatment joint", "--treatment stopgrad", "--decay 0.8",
+    "--regularizer vicreg --treatment joint", "--regularizer sigreg --decay 1 --optimizer sgd",
+])
+def test_an_interrupted_run_goes_on_to_the_same_bytes(options):
+    """And to the epochs first asked for."""
+    whole, whole_report = run("--epochs", 5, *options.split())
+    with ctrl_c(after=2):
+        run("--epochs", 5, *options.split())
+    assert Training.load("run.npz", "words").epoch == 2
+    resumed, resumed_report = run("--resume", "run.npz")
     assert resumed == whole
-    assert resumed_report["config"] == whole_report["config"]
-    assert resumed_report["result"] == whole_report["result"]
-    after = [row for row in whole_report["history"] if row["epoch"] >= 3]
-    assert resumed_report["history"] == after and after[0]["epoch"] == 3
+    for key in "config", "result":
+        assert resumed_report[key] == whole_report[key]
+    assert resumed_report["history"] == whole_report["history"][2:]
 
 
 @pytest.mark.parametrize("again", [True, False])
@@ -218,14 +181,6 @@ def test_a_corpus_goes_on_the_same_with_or_without_naming_it(again):
     resumed, resumed_report = run("--epochs", 7, "--resume", "run.npz", *(options if again else []))
     assert resumed == whole
     assert resumed_report["result"] == whole_report["result"]
-
-
-def test_resuming_without_epochs_goes_on_to_those_first_asked_for():
-    whole, _ = run("--epochs", 6)
-    with ctrl_c(after=2):
-        run("--epochs", 6)
-    assert Training.load("run.npz", "words").epoch == 2
-    assert run("--resume", "run.npz")[0] == whole
 
 
 @pytest.mark.parametrize("options, fragments", [
@@ -259,80 +214,12 @@ def test_another_corpus_is_refused_on_resume():
             story("other.txt", STORY + "one more line\n"))
 
 
-@pytest.mark.parametrize("name, change", [
-    ("state/config",
-     lambda text: np.array(str(text).replace('"batch_size": 32', '"batch_size": -1'))),
-    ("state/config",
-     lambda text: np.array(str(text).replace('"learning_rate": 0.003', '"learning_rate": "x"'))),
-    ("state/config", lambda text: np.array(str(text).replace('"tau": 0.99', '"tau": null'))),
-    ("state/config", lambda text: np.array(str(text).replace('"epochs": 1, ', ""))),
-    ("state/config", lambda text: np.array(str(text).replace('"sgd"', '"adam"'))),
-    ("state/config",
-     lambda text: np.array(str(text).replace('"latent_dim": 3', '"latent_dim": 4'))),
-    ("state/config", lambda text: np.array(str(text).replace('"words"', '"worlds"'))),
-    ("state/config", lambda text: np.array("not JSON")),
-    ("state/config", lambda text: np.array("[" * 99999)),
-    ("state/config", None),
-    ("state/rng", None),
-    ("state/epoch", None),
-    ("state/world/sentences", None),
-    ("state/optimizer/velocity", None),
-    ("predictor.0.bias", None),
-    ("state/rng", lambda text: np.array("{}")),
-    ("state/rng", lambda text: np.array(str(text).replace('"PCG64"', '"MT19937"'))),
-    ("state/epoch", lambda epoch: np.array("three")),
-    ("state/world/sentences", lambda sentences: sentences[:0]),
-    ("state/world/sentences", lambda sentences: sentences[:5]),
-    ("state/world/sentences", lambda text: np.append(text, np.frombuffer(b" unicorn", np.uint8))),
-    ("predictor.0.bias", lambda bias: bias * np.float32(np.nan)),
-    ("predictor.0.bias", lambda bias: bias[:-1]),
-    ("predictor.0.bias", lambda bias: bias.astype(np.float64)),
-])
-def test_a_checkpoint_that_contradicts_itself_is_refused(name, change):
-    run("--epochs", 1, "--optimizer", "sgd")
-    with np.load("run.npz") as archive:
-        arrays = dict(archive)
-    if change is None:
-        del arrays[name]
-    else:
-        changed = change(arrays[name])
-        assert changed.dtype != arrays[name].dtype or not np.array_equal(changed, arrays[name])
-        arrays[name] = changed
-    np.savez("bad.npz", **arrays)
-    with pytest.raises(UserError) as caught:
-        main(["--resume", "bad.npz", "--epochs", "2", "--quiet"])
-    assert "bad.npz" in str(caught.value) and "\n" not in str(caught.value)
-
-
-# The same again, and not the same
-
-
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not():
-    bytes0, report0 = run("--epochs", 2)
-    bytes0_again, report0_again = run("--epochs", 2)
-    bytes1, report1 = run("--epochs", 2, "--seed", 1)
-    assert bytes0 == bytes0_again and without_seconds(report0) == without_seconds(report0_again)
-    assert bytes0 != bytes1 and report0["result"] != report1["result"]
-
-
-def test_measuring_draws_nothing():
-    seldom, often = (Training.start("words", {"epochs": 20}) for _ in range(2))
-    rows = list(seldom.rows())
-    measured = []
-    list(often.rows(progress=lambda training: measured.append(training.row())))
-    assert len(rows) == 11 and len(measured) == 20
-    assert measured[1::2] == rows[1:]
-    (parameters, state), (parameters2, state2) = seldom.state(), often.state()
-    assert all(np.array_equal(parameters[name], parameters2[name]) for name in parameters)
-    assert state["rng"] == state2["rng"]
-
+# What is drawn, and what is shown
 
 def test_nothing_is_drawn_between_the_model_and_the_first_epoch():
-    rng = np.random.default_rng(4)
-    config = {"embed_dim": 32, "hidden_dim": 64, "latent_dim": 32,
-              "dtype": "float32", "treatment": "ema", "tau": 0.99, "predictor": "mlp"}
-    Words(rng).build(config, rng, no_regularizer)
     training = Training.start("words", {"seed": 4})
+    rng = np.random.default_rng(4)
+    Words(rng).build(training.config, rng, no_regularizer)
     next(training.rows())
     assert training.rng.bit_generator.state == rng.bit_generator.state
 
@@ -354,38 +241,23 @@ def test_about_ten_rows_the_first_untrained_the_last_at_the_end(epochs, wanted):
 
 # What is written and printed
 
-
 def test_the_json_report():
     _, made = run("--epochs", 2, "--treatment", "stopgrad")
-    assert list(made) == ["config", "history", "result", "seconds"]
     assert made["config"] == {
-        "world":
-            "words", "epochs": 2, "batch_size": 32, "learning_rate": 0.003, "optimizer": "adam",
-        "treatment": "stopgrad", "tau": 0.99, "regularizer": "none", "variance_weight": 1.0,
-        "covariance_weight": 0.2, "sigreg_weight": 0.1, "decay": 0.0, "dtype": "float32", "seed": 0,
-        "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3, "predictor": "mlp", "corpus": None}
-    measured = {"loss", "relative_loss", "std", "effective_rank", "hits"}
-    probes = made["result"].pop("probes")
-    assert set(made["result"]) == measured
-    assert [set(row) for row in made["history"]] == [measured | {"epoch"}] * 3
+        "world": "words", "epochs": 2, "batch_size": 32, "learning_rate": 0.003,
+        "optimizer": "adam", "treatment": "stopgrad", "tau": 0.99, "regularizer": "none",
+        "variance_weight": 1.0, "covariance_weight": 0.2, "sigreg_weight": 0.1, "decay": 0.0,
+        "dtype": "float32", "seed": 0, "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3,
+        "predictor": "mlp", "corpus": None}
+    del made["result"]["probes"]
+    assert [list(row) for row in made["history"]] == [COLUMNS] * 3
     assert made["history"][-1] == {"epoch": 2, **made["result"]}
-    assert list(probes) == [
-        "this model", "untrained encoder", "PCA of the input to 3", "raw input", "most frequent"
-    ]
-    assert made["seconds"] > 0
 
 
-def test_the_probe_stands_beside_its_baselines(capsys):
-    """Least squares on one-hot concepts, written out: of the words that are left, and of nothing at
-    all."""
-    main(["--epochs", "20", "--json", "run.json"])
+def test_the_probe_stands_beside_its_baselines():
+    """Least squares on one-hot concepts: of the words that are left, and of nothing at all."""
+    main(["--epochs", "20", "--quiet", "--json", "run.json"])
     rates = {what: row["hits"] for what, row in report("run.json")["result"]["probes"].items()}
-    title, *lines = capsys.readouterr().out.splitlines()[-1 - len(rates):]
-    assert re.split(r"\s{2,}",
-                    title) == ["held out, linear probe of the context encoder", "held-out hits"]
-    assert [re.split(r"\s{2,}", line) for line in lines] == [[what, f"{rate:.2f}"]
-                                                             for what, rate in rates.items()]
-
     world = Training.start("words", {}).world
 
     def bags_and_concepts(places):
@@ -400,17 +272,16 @@ def test_the_probe_stands_beside_its_baselines(capsys):
     (bags, concept), (held_out, wanted) = map(bags_and_concepts, (world.training, world.held_out))
     weight = np.linalg.lstsq(bags, np.eye(len(world.vocabulary))[concept], rcond=1e-9)[0]
     raw = np.mean((held_out @ weight).argmax(axis=1) == wanted)
-    counts = np.bincount(concept)
     assert rates["raw input"] == pytest.approx(raw, abs=1e-12)
-    assert rates["most frequent"] == np.mean(wanted == counts.argmax())
+    assert rates["most frequent"] == np.mean(wanted == np.bincount(concept).argmax())
     assert rates["most frequent"] < 0.2 < rates["this model"] and rates["raw input"] > 0.9
 
 
 def test_a_corpus_is_known_by_its_text_not_its_path():
     os.mkdir("folder")
-    first, first_report = run("--epochs", 1, "--batch-size", 5, "--corpus", story("letters.txt"))
-    second, second_report = run("--epochs", 1, "--batch-size", 5, "--corpus",
-                                story("folder/other.txt"))
+    (first, first_report), (second, second_report) = (
+        run("--epochs", 1, "--batch-size", 5, "--corpus", story(name))
+        for name in ("letters.txt", "folder/other.txt"))
     assert first == second and first_report["config"] == second_report["config"]
     assert set(first_report["result"]) >= {"hits", "top5_hits"}
     for text in (json.dumps(first_report), str(checkpoint.load("run.npz")[1]["config"])):
@@ -432,20 +303,11 @@ def test_what_is_printed(capsys):
         "epoch", "loss", "relative loss", "std", "effective rank", "held-out hits"]
     for line, row in zip(rest, report("run.json")["history"], strict=False):
         numbers = [float(cell) for cell in line.split()]
-        exact = [
-            row[key] for key in ("epoch", "loss", "relative_loss", "std", "effective_rank", "hits")
-        ]
-        assert numbers == pytest.approx(exact, abs=0.0051)
+        assert numbers == pytest.approx([row[key] for key in COLUMNS], abs=0.0051)
     assert rest[3].split()[0] == "3" and rest[4] == "the cat climbed up the __"
     nearest = re.findall(r"(\w+) (-?\d\.\d\d)", rest[5])
     cosines = [float(cosine) for _, cosine in nearest]
     assert len(nearest) == 5 and cosines == sorted(cosines, reverse=True)
-
-
-def test_the_articles_prompt_is_answered_with_what_can_be_climbed(capsys):
-    main([])
-    answer = capsys.readouterr().out.split("the cat climbed up the __\n")[1].splitlines()[0]
-    assert set(answer.split()[:8:2]) == {"tree", "stairs", "sofa", "wall"}
 
 
 def test_progress_is_shown_on_a_terminal_only(capsys, monkeypatch):
@@ -460,87 +322,59 @@ def test_progress_is_shown_on_a_terminal_only(capsys, monkeypatch):
 
 # From Python
 
-
 def test_a_world_that_was_made_can_be_trained_in():
-    def once():
-        return train(Words(np.random.default_rng(5)), {"epochs": 2, "latent_dim": 3})
-
-    model, history = once()
-    again, history_again = once()
+    (model, history), (again, history_again) = (
+        train(Words(np.random.default_rng(5)), {"epochs": 2, "latent_dim": 3}) for _ in range(2))
     assert history == history_again and np.array_equal(model.value, again.value)
-    assert [row["epoch"] for row in history] == [0, 1, 2]
+    assert [row["epoch"] for row in history] == [0, 1, 2] and model.value.dtype == np.float32
     assert model.encode_target(np.array([0]))[0].shape == (1, 3)
-    assert model.value.dtype == np.float32
 
 
 def test_train_returns_what_the_command_line_reports():
-    _, history = train(
-        "words", {"epochs": 2, "embed_dim": 5, "hidden_dim": 7, "latent_dim": 3, "corpus": None})
+    sizes = {"embed_dim": 5, "hidden_dim": 7, "latent_dim": 3}
+    _, history = train("words", {"epochs": 2, "corpus": None, **sizes})
     assert history == run("--epochs", 2)[1]["history"]
+
+
+@pytest.mark.parametrize("name, values", {
+    "epochs": [0, 2.5, None, True, 10**10], "batch_size": [0, 673], "seed": [-1, 2**64 + 1],
+    "learning_rate": [0, -1, float("nan"), float("inf"), "fast", [1]], "tau": [-0.1, 1.5],
+    "decay": [-0.1, 1.5], "variance_weight": [-1], "covariance_weight": [-1, float("inf")],
+    "sigreg_weight": [-1, "x"], "dtype": [np.float16, "float16"], "treatment": ["teacher", None],
+    "optimizer": [None, "rmsprop"], "regularizer": ["VICReg"], "predictor": ["linear"],
+    "embed_dim": [0], "hidden_dim": [0], "latent_dim": [0, -3],
+}.items())
+def test_a_value_that_cannot_be_used(name, values):
+    for value in values:
+        with pytest.raises(UserError) as caught:
+            train("words", {name: value})
+        message = str(caught.value)
+        assert f"--{name.replace('_', '-')}: wanted " in message and "\n" not in message
+        assert message.endswith(f"was given {value!r}")
 
 
 @pytest.mark.parametrize("config, fragments", [
     ({"epoch": 3}, ["'epoch'", "'epochs'"]),
-    ({"epochs": 0}, ["--epochs", "0"]),
-    ({"epochs": 2.5}, ["--epochs", "2.5"]),
-    ({"epochs": None}, ["--epochs"]),
-    ({"epochs": True}, ["--epochs"]),
-    ({"learning_rate": float("nan")}, ["--learning-rate", "nan"]),
-    ({"learning_rate": "fast"}, ["'fast'"]),
-    ({"learning_rate": [1]}, ["--learning-rate"]),
-    ({"tau": 1.5}, ["--tau", "1.5"]),
-    ({"dtype": np.float16}, ["--dtype", "float32"]),
-    ({"treatment": "teacher"}, ["'teacher'", "joint"]),
-    ({"optimizer": None}, ["--optimizer", "sgd"]),
-    ({"seed": -1}, ["--seed"]),
-    ({"batch_size": 673}, ["--batch-size", "672", "673"]),
     ({"corpus": "missing.txt"}, ["missing.txt"]),
-    ({"regularizer": "VICReg"}, ["--regularizer", "vicreg", "'VICReg'"]),
-    ({"decay": 1.5}, ["--decay", "at most 1", "1.5"]),
-    ({"variance_weight": -1}, ["--variance-weight", "-1"]),
-    ({"sigreg_weight": "x"}, ["--sigreg-weight", "'x'"]),
-    ({"covariance_weight": float("inf")}, ["--covariance-weight", "inf"]),
-    ({"predictor": "linear"}, ["--predictor", "mlp"]),
-    ({"regularizer": "vicreg", "batch_size": 1
-      }, ["--regularizer vicreg", "--batch-size", "at least 2"]),
+    ({"regularizer": "vicreg", "batch_size": 1},
+     ["--regularizer vicreg", "--batch-size", "at least 2"]),
 ])
 def test_a_config_that_cannot_be_used(config, fragments):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         train("words", config)
-    assert isinstance(caught.value, UserError) and "\n" not in str(caught.value)
-    for fragment in fragments:
-        assert fragment in str(caught.value)
-
-
-def test_a_world_that_there_is_not():
-    with pytest.raises(UserError, match="'wrods'.*words"):
-        train("wrods")
-
-
-def test_a_world_has_its_own_defaults_for_the_loops_options(monkeypatch):
-    monkeypatch.setattr(Words, "defaults", {"epochs": 4})
-    assert Words.all_options()["epochs"].default == 4 and TRAINING["epochs"].default == 60
-    assert train()[1][-1]["epoch"] == 4
+    assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
+    assert all(fragment in str(caught.value) for fragment in fragments)
 
 
 # When it goes wrong
-
 
 @pytest.mark.parametrize("dtype, rate", [("float32", 1e6), ("float32", 1e300), ("float64", 1e30)])
 @pytest.mark.parametrize("treatment", ["ema", "stopgrad", "joint"])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_loss_that_diverges_stops_the_run(optimizer, treatment, dtype, rate):
+    config = {"optimizer": optimizer, "treatment": treatment, "dtype": dtype, "learning_rate": rate}
     with pytest.raises(UserError, match=r"finite in epoch 1 at step \d+: lower --learning-rate"):
-        train(config={
-            "optimizer": optimizer, "treatment": treatment, "dtype": dtype, "learning_rate": rate
-        })
-
-
-def test_a_run_that_diverges_writes_nothing():
-    before, _ = run("--epochs", 1)
-    with pytest.raises(UserError):
-        run("--learning-rate", "1e9")
-    assert contents("run.npz") == before and sorted(os.listdir()) == ["run.json", "run.npz"]
+        train(config=config)
 
 
 @contextlib.contextmanager
@@ -604,8 +438,8 @@ def test_nothing_that_is_read_or_written_is_overwritten(options):
     before, _ = run("--epochs", 1)
     with pytest.raises(UserError, match="overwritten"):
         main([*options, "--quiet"])
-    assert contents("run.npz") == before and contents(
-        "story.txt") == STORY.encode() and not os.path.exists("a")
+    assert contents("run.npz") == before and contents("story.txt") == STORY.encode()
+    assert not os.path.exists("a")
 
 
 def test_a_checkpoint_may_be_resumed_into_itself():

@@ -180,8 +180,8 @@ def explained(y, predicted):
     return 1 - np.sum((y - predicted) ** 2) / np.sum((y - y.mean(axis=0)) ** 2)
 
 
-def in_sight(films, n, frame):
-    return np.abs(films.frames[n, frame, :24]).sum() > 0
+def in_sight(films, n, *frames):
+    return all(films.frames[n, frame, :24].any() for frame in frames)
 
 
 def read_by_hand(world, fit, test):
@@ -193,15 +193,12 @@ def read_by_hand(world, fit, test):
             row = (latents[n, t], films.position[n, t + 2], films.velocity[n, t + 2],
                    films.frames[n, t + 2, 24:])
             rows["all"][side].append(row)
-            if all(in_sight(films, n, t + i) for i in range(3)):
+            if in_sight(films, n, t, t + 1, t + 2):
                 rows["seen"][side].append(row)
-    (z, position, velocity, _), (z_test, position_test, velocity_test, _) = (
-        map(np.array, zip(*side)) for side in rows["seen"])
-    (a, _, _, lamps), (a_test, _, _, lamps_test) = (map(np.array, zip(*side))
-                                                    for side in rows["all"])
+    (z, *y), (z_test, *y_test) = (map(np.array, zip(*side)) for side in rows["seen"])
+    (a, *_, lamps), (a_test, *_, lamps_test) = (map(np.array, zip(*side)) for side in rows["all"])
     errors = {"hidden_rmse": [], "behind_rmse": [], "reappear_rmse": []}
-    begins = [[n for n in range(COUNT) if all(in_sight(films, n, frame) for frame in range(3))]
-              for films, *_ in sides]
+    begins = [[n for n in range(COUNT) if in_sight(films, n, 0, 1, 2)] for films, *_ in sides]
     films = world.held_out
     for k in range(12):                                # step k + 1 ends at frame k + 3
         belief = probe(fit[1][begins[0], k], world.probed_films.position[begins[0], k + 3],
@@ -215,8 +212,8 @@ def read_by_hand(world, fit, test):
             elif not in_sight(films, n, k + 2):
                 errors["reappear_rmse"].append(error)
     return {**{key: root_mean_square(each) for key, each in errors.items()},
-            "position_rmse": root_mean_square(probe(z, position, z_test) - position_test),
-            "velocity_r2": explained(velocity_test, probe(z, velocity, z_test)),
+            "position_rmse": root_mean_square(probe(z, y[0], z_test) - y_test[0]),
+            "velocity_r2": explained(y_test[1], probe(z, y[1], z_test)),
             "lamps_r2": explained(lamps_test, probe(a, lamps, a_test))}
 
 
@@ -314,21 +311,10 @@ def test_a_model_that_knows_where_the_ball_is_measures_no_error(world):
         assert max(read["hidden_rmse"], read["reappear_rmse"], read["position_rmse"]) < 1e-4
         assert read["velocity_r2"] > 1 - 1e-4 and abs(read["lamps_r2"]) < 0.01
 
-
-def test_a_model_that_looks_at_the_lamps_tells_them_and_nothing_else(world):
+    # And one that looks at the lamps alone
     read = world.probe(Oracle(world, lambda films, t: films.frames[:, t, 24:]))
     assert read["lamps_r2"] > 1 - 1e-4 and abs(read["velocity_r2"]) < 0.02
     assert read["hidden_rmse"] > 0.8 and read["position_rmse"] > 4
-
-
-def test_a_belief_that_is_off_by_half_a_pixel_is_measured_as_that(world):
-    rng = np.random.default_rng(0)
-    noise = {id(films): 0.5 * rng.standard_normal((COUNT, 15))
-             for films in (world.probed_films, world.held_out)}
-    read = world.probe(Oracle(
-        world, lambda films, t: (films.position[:, t] + noise[id(films)][:, t])[:, None]))
-    for name in READ[:4]:                              # some 250 errors or more
-        assert read[name] == pytest.approx(0.5, rel=0.15), name
 
 
 # The models
@@ -360,19 +346,17 @@ def test_the_next_frame_takes_the_place_of_the_oldest():
     assert len(gradients) == 5 and all(gradient.passed for gradient in gradients)
 
 
-def test_the_pixel_predictor_is_of_the_same_size_and_learns_frames(world, model, pixels):
-    shapes = [[p.value.shape for p in each.named_parameters().values()] for each in (model, pixels)]
-    shapes[0] = [shape for name, shape in zip(model.named_parameters(), shapes[0])
-                 if not name.startswith("target")]
-    assert shapes[1][:6] == shapes[0][:6] and shapes[1][6:] == [(28, 7), (28,)]
-    windows = films(0, 4, 15).windows.transpose(1, 0, 2)
-    x, y = windows[0], windows[1:]
-    prediction, errors = x, []
-    for target in y:
-        prediction = pixels.predictor.net.forward(prediction)[0]
-        errors.append(np.mean((prediction - target) ** 2))
-    assert pixels.forward(x, y)[0] == pytest.approx(np.mean(errors), rel=1e-12)
-    gradients = check_step(pixels, x, y, rng=np.random.default_rng(1))
+def test_the_pixel_predictor_is_of_the_same_size_and_learns_frames(world):
+    config, rng = {**world.config, "hidden_dim": 3, "latent_dim": 2}, np.random.default_rng(0)
+    model, pixels = (world.build({**config, "predict": predict}, rng, VICReg(1, 0.1))
+                     for predict in ("latents", "pixels"))
+    shapes = [[p.value.shape for name, p in each.named_parameters().items()
+               if not name.startswith("target")] for each in (model, pixels)]
+    assert shapes[1][:6] == shapes[0][:6] and shapes[1][6:] == [(28, 3), (28,)]
+    x, *y = films(0, 3, 15).windows.transpose(1, 0, 2)
+    errors = pixels.predict(x)[0] - y
+    assert pixels.forward(x, np.array(y))[0] == pytest.approx(np.mean(errors**2), rel=1e-12)
+    gradients = check_step(pixels, x, np.array(y), rng=np.random.default_rng(1))
     assert len(gradients) == 8 and all(gradient.passed for gradient in gradients)
 
 
@@ -441,7 +425,7 @@ def test_surprise_counts_the_pairs(world, model, pixels):
     wanted = {f"{label}: {kind}": numbers for label, each in
               {"this model": model, "pixel predictor": pixels}.items()
               for kind, numbers in world.surprise(each).items()}
-    assert findings["surprise"] == wanted and len(text.splitlines()) == 20
+    assert findings["surprise"] == wanted
     for line, (what, row) in zip(text.splitlines()[-8:], wanted.items()):
         share, times = line.removeprefix(what).split()
         assert float(share[:-1]) == pytest.approx(100 * row["pairs"], abs=0.0501)
@@ -458,7 +442,7 @@ def test_the_film_that_is_shown_is_drawn_frame_by_frame(world, model):
     believed = world.believed(model)[film]
     (_, fit), (_, rolled) = (rolled_by_hand(model, films)
                              for films in (world.probed_films, world.held_out))
-    seen = [all(in_sight(world.probed_films, n, t) for t in range(3)) for n in range(COUNT)]
+    seen = [in_sight(world.probed_films, n, 0, 1, 2) for n in range(COUNT)]
     for k in range(12):
         places = world.probed_films.position[seen, k + 3]
         assert believed[k] == pytest.approx(probe(fit[seen, k], places, rolled[film:film + 1, k]))
@@ -481,7 +465,7 @@ def test_the_film_that_is_shown_is_drawn_frame_by_frame(world, model):
 
 
 def test_a_short_training_improves_on_the_untrained_encoder():
-    first, *_, last = Training.start("video", {"epochs": 3, "q": 0}).rows()
+    first, *_, last = Training.start("video", {"epochs": 2, "q": 0}).rows()
     for name in "loss", "relative_loss", "position_rmse":
         assert last[name] < 0.95 * first[name], name
     assert last["velocity_r2"] > first["velocity_r2"] + 0.1 and last["std"] > 2 * first["std"]

@@ -11,7 +11,8 @@ def document(name):
     return Document(ROOT / name)
 
 
-@pytest.mark.parametrize("name", ["README.md", "walkthrough.md"])
+@pytest.mark.parametrize("name", [
+    "README.md", pytest.param("walkthrough.md", marks=pytest.mark.slow)])  # it trains for minutes
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_document_is_true(name, check):
     wrong = list(getattr(document(name), check)())
@@ -19,9 +20,8 @@ def test_the_document_is_true(name, check):
 
 
 def test_the_readme_begins_with_the_two_commands():
-    blocks = [
-        block.text.strip() for block in document("README.md").blocks if block.language == "sh"
-    ]
+    blocks = [block.text.strip() for block in document("README.md").blocks
+              if block.language == "sh"]
     install, tests = [block for block in blocks if block.startswith("python3 -m venv")]
     assert install.endswith("-m minijepa.train") and tests.endswith("-m pytest")
 

@@ -156,7 +156,7 @@ class Video(World):
     def more_probes(self, model, others):
         return {"this model, not rolled out": self.probe(model, rolled=False),
                 **{f"{label}, bottleneck": self.probe(Bottleneck(each))
-                   for label, each in others.items()}}
+                   for label, each in others.items() if isinstance(each.predictor.net, NextFrame)}}
 
     def positions(self, fit, test):
         """Of the ball, by a probe for each step ahead: two (N, K, D)  ->  (N, K), in pixels.
