@@ -47,9 +47,8 @@ class Circle(World):
         x, y, z = self.held_out
         s_y = model.encode_target(y)[0].reshape(-1, self.config["latent_dim"])
         predictions = model.predict(x, z)[0].reshape(s_y.shape)
-        return {
-            "relative_loss": relative_loss(predictions, s_y), "std": std(s_y), **self.probe(model)
-        }
+        return {"relative_loss": relative_loss(predictions, s_y),
+                "std": std(s_y), **self.probe(model)}
 
     def probe(self, model):
         (x, _, _), (other, _, _) = self.probed_points, self.held_out

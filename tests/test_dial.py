@@ -265,6 +265,16 @@ def test_a_mistake_gets_one_line_and_exit_code_2(line, fragments, monkeypatch, c
     assert os.listdir() == ["kept"] and os.listdir("kept") == []
 
 
+@pytest.mark.parametrize("member, value", [("dial", {}), ("options", Circle.options),
+                                           ("comparisons", {})])
+def test_a_world_that_lacks_what_a_dial_needs_is_refused(member, value, monkeypatch, capsys):
+    monkeypatch.setattr(Dialled, member, value)
+    without_training(monkeypatch, 1, AssertionError("nothing should be trained"))
+    assert command("dialled") == 2
+    assert re.fullmatch(r"error: the world dialled has no dial: wanted one of .*video\n",
+                        "".join(capsys.readouterr()).replace(", dialled", ""))
+
+
 def test_without_matplotlib_a_picture_is_refused_at_once(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     without_training(monkeypatch, 1, AssertionError("nothing should be trained"))

@@ -563,6 +563,17 @@ def test_the_command_names_the_kinks(capsys, monkeypatch):
     assert "(kink at (0, 0), (1, 0), (1, 2))" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_sweep_falls_with_truncation_and_rises_with_rounding(seed):
+    epsilon, double, single = np.transpose(gradcheck.epsilon_sweep(np.random.default_rng(seed)))
+    np.testing.assert_allclose(epsilon, [10.0**-k for k in range(1, 13)])
+    np.testing.assert_allclose(double[:3] / double[1:4], 100, rtol=0.03)       # as ε²
+    assert epsilon[double.argmin()] == pytest.approx(EPSILON) and double.min() < 1e-9
+    assert (double[5:] > double[4:-1]).all() and double[-1] > 1e5 * double.min()
+    assert single.min() > 1e4 * double.min()           # whose best is at a larger ε
+    assert epsilon[single.argmin()] > 3 * EPSILON
+
+
 def test_the_command_takes_no_arguments_and_answers_a_mistake_with_exit_code_2(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gradcheck", "everything"])
     monkeypatch.delitem(sys.modules, "minijepa.gradcheck")

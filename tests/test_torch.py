@@ -348,8 +348,10 @@ def test_loss_and_gradients_of_the_step_with_a_regularizer(name, treatment, dtyp
     ids, there, targets = map(torch.tensor, (context_ids, mask, target_ids))
     their_loss = rollout_loss(twin, ids, there, targets)
     plain = their_loss.item()
-    seen = [twin.encode_context(ids, there)] + [twin.encode_target(targets)] * (treatment == "joint")
-    for s, drawn in zip(seen, directions):
+    latents = [twin.encode_context(ids, there)]
+    if treatment == "joint":
+        latents.append(twin.encode_target(targets))
+    for s, drawn in zip(latents, directions):
         their_loss = their_loss + published_penalty(name, s, drawn)
     their_loss.backward()
     assert_equal(loss, their_loss)

@@ -12,7 +12,7 @@ import time
 
 from minijepa.checkpoint import write_file
 from minijepa.exercises.hints import HINTS, SOLUTIONS, TITLES
-from minijepa.exercises.runner import verdict
+from minijepa.exercises.runner import name_of, verdict
 from minijepa.options import Parser, UserError, run
 
 STUBS = os.path.join(os.path.dirname(__file__), "stubs")
@@ -59,8 +59,8 @@ def file_of(folder, name):
 
 def command(words, folder):
     """A command line to copy, with --dir where it is needed."""
-    return f"python -m minijepa.exercises {words}" + ("" if folder == "exercises" else
-                                                      f" --dir {shlex.quote(folder)}")
+    where = "" if folder == "exercises" else f" --dir {shlex.quote(folder)}"
+    return f"python -m minijepa.exercises {words}{where}"
 
 
 def show_next(folder, progress):
@@ -91,8 +91,9 @@ def start(folder, progress):
                 shutil.copyfile(os.path.join(STUBS, name + ".py"), path)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
-    print(f"{len(TITLES) - kept} files copied to {folder}" + (f", {kept} that were there are as "
-                                                              "they were" if kept else ""))
+    copied = len(TITLES) - kept
+    print(f"{copied} file{'' if copied == 1 else 's'} copied to {folder}"
+          + (f", {kept} that were there are as they were" if kept else ""))
     show_next(folder, progress)
 
 
@@ -115,11 +116,8 @@ def check_one(folder, name, progress, show_output):
     if status == "passed":
         progress.passed.add(name)
     progress.save()
-    said = {
-        "passed": "passed", "todo": "your turn", "wrong": "WRONG", "bug": "not found yet",
-        "missing": "missing"
-    }
-    print(f"{name:<19} {said[status]}", flush=True)
+    said = {"todo": "your turn", "wrong": "WRONG", "bug": "not found yet"}
+    print(f"{name:<19} {said.get(status, status)}", flush=True)
     return report
 
 
@@ -141,8 +139,8 @@ def hint(name, folder, progress):
     for number, text in enumerate(HINTS[name][:shown], 1):
         print(f"{number}. {text}")
     left = len(HINTS[name]) - shown
-    print(f"({left} more: ask again)" if left else "(that was the last; the package's own lines: "
-                                                   f"{command(f'solution {name}', folder)})")
+    print(f"({left} more: ask again)" if left else
+          f"(that was the last; the package's own lines: {command(f'solution {name}', folder)})")
     progress.hints[name] = shown
     progress.save()
 
@@ -176,17 +174,16 @@ def main(argv=None):
     parser.add_argument("command", nargs="?", default="list",
                         choices=["list", "start", "check", "hint", "solution", "watch"])
     parser.add_argument("names", nargs="*", metavar="NAME", help="of an exercise")
-    parser.add_argument("--dir", default="exercises", help="the folder of your files (default: "
-                                                           "exercises)")
+    parser.add_argument("--dir", default="exercises",
+                        help="the folder of your files (default: exercises)")
     arguments = parser.parse_args(argv)
     what, folder = arguments.command, arguments.dir
-    # exercises/relu.py is relu
-    names = [os.path.splitext(os.path.basename(name))[0] for name in arguments.names]
+    names = list(map(name_of, arguments.names))        # exercises/relu.py is relu
     for name in names:
         if name not in TITLES:
             close = difflib.get_close_matches(name, TITLES, 1)
-            raise UserError(f"there is no exercise {name!r}" +
-                            (f"; did you mean {close[0]!r}?" if close else ""))
+            raise UserError(f"there is no exercise {name!r}"
+                            + (f"; did you mean {close[0]!r}?" if close else ""))
     if what in ("hint", "solution") and len(names) != 1:
         raise UserError(f"{what} needs the name of one exercise: {', '.join(TITLES)}")
     if names and what not in ("check", "hint", "solution"):

@@ -12,16 +12,15 @@ import time
 import numpy as np
 
 from minijepa import gauges, jepa, layers, losses, optimizers
-from minijepa.exercises.doctor import describe, examine
+from minijepa.exercises.doctor import describe, examine, told_nothing
 from minijepa.jepa import TREATMENTS
-from minijepa.layers import Embedding, Linear, ReLU, Sequential
+from minijepa.layers import Embedding, Linear, ReLU, Sequential, perceptron
 from minijepa.modules import Module
 from minijepa.predictors import Rollout
 from minijepa.worlds.words import Words
 
 CHECKS = {}
-# all different: a factor can be told by its size
-K, T, B, V, E, L = 2, 3, 5, 7, 11, 13
+K, T, B, V, E, L = 2, 3, 5, 7, 11, 13                  # all different: a size tells a factor
 SECONDS = 15                                           # that a training may take
 
 
@@ -59,71 +58,70 @@ def built(learner, original, *args):
     same_parameters(layer, original)
     for name, parameter in original.named_parameters().items():
         parameter.value = layer.named_parameters()[name].value
-    return layer, lambda *inputs: original.forward(*inputs)[0]
+    return layer, original.forward
 
 
 def same_parameters(layer, original):
-    """The learner's layer must be a Module with the original's parameters: a check would miss
-    others."""
+    """The learner's layer must have the original's parameters: a check would miss others."""
     if not isinstance(layer, Module):
         raise Fail(f"{type(layer).__name__} must stay a Module, as it was given")
-    theirs, wanted = ({
-        name: parameter.value.shape
-        for name, parameter in each.named_parameters().items()
-    } for each in (layer, original))
+    theirs, wanted = ({name: part.value.shape for name, part in each.named_parameters().items()}
+                      for each in (layer, original))
     if theirs != wanted:
         raise Fail(f"the parameters of {type(layer).__name__} are {theirs}, wanted {wanted}: the "
                    "constructor was given and should stay")
 
 
-def judge(what, layer, *inputs, mistake=None, **more):
-    """Let the doctor examine the layer; mistake() gives the line for a mistake that is known here,
-    or ""."""
+def judge(what, layer, *inputs, right, mistake=None, **more):
+    """Let the doctor examine the layer; mistake() gives the line for a known mistake, or "".
+
+    right: the package's own forward, which the learner's should still be.
+    """
     try:
-        report = examine(layer, *inputs, rng=np.random.default_rng(1), **more)
+        report = examine(layer, *inputs, rng=np.random.default_rng(1),
+                         reference=lambda *inputs: right(*inputs)[0], **more)
     except Exception as error:
-        # the runner says it beside the line that raised
-        error.during = what
+        error.during = what                            # the runner says it beside the line
         raise
     if report.passed:
         return
     try:
         line = mistake() if mistake else ""
-    except Exception:
-        # a gradient too odd to compare: the report says how
+    except Exception:                                  # too odd to compare: the report says how
         line = ""
     for finding in report.findings:
-        # a cause says more than a map
-        finding.pattern = [] if line else finding.pattern
+        finding.pattern = [] if line else finding.pattern                      # a cause says more
     raise Fail(f"{what}:{line}\n{report}")
 
 
 def calls_apart(what, forward, first, second, parameters):
     """The backward of one call must give the same when another call has come in between."""
-    dy = None
-    results = []
-    for between in (False, True):
-        y, backward = forward(*first)
-        dy = np.random.default_rng(1).standard_normal(np.shape(y)) if dy is None else dy
-        if between:
-            forward(*second)
-        for parameter in parameters:
-            parameter.grad[...] = 0
-        returned = backward(dy.copy())
-        returned = returned[0] if isinstance(returned, tuple) else returned
-        results.append([*([returned] if isinstance(returned, np.ndarray) else []),
-                        *(parameter.grad.copy() for parameter in parameters)])
-    if not all(agree(one, other, 1e-9) for one, other in zip(*results)):
+    y, backward = forward(*first)
+    dy = np.random.default_rng(1).standard_normal(np.shape(y))
+    alone = all_gradients(backward, dy, parameters)
+    backward = forward(*first)[1]
+    forward(*second)
+    if not agree(all_gradients(backward, dy, parameters), alone, 1e-9):
         raise Fail(f"{what}: the gradient is another one when forward is called again before "
                    "backward.\n    diagnosis: the wrong saved value: what forward saved was "
                    "overwritten by the next forward (in self?).\n    Keep it in a local variable "
                    "of forward, which the backward of that call sees")
 
 
+def all_gradients(backward, dy, parameters):
+    """What backward(dy) returns, and what it leaves in the parameters, in one vector."""
+    for parameter in parameters:
+        parameter.grad[...] = 0
+    returned = backward(dy.copy())
+    returned = returned if isinstance(returned, tuple) else (returned,)
+    arrays = [*returned, *(parameter.grad for parameter in parameters)]
+    return np.concatenate([x.ravel() for x in arrays if isinstance(x, np.ndarray)])
+
+
 def agree(got, wanted, tolerance):
     """Whether two arrays are equal to within tolerance · the largest entry; NaN where NaN."""
-    if not isinstance(got,
-                      (np.ndarray, np.generic, float, int)) or np.shape(got) != np.shape(wanted):
+    is_number = isinstance(got, (np.ndarray, np.generic, float, int))
+    if not is_number or np.shape(got) != np.shape(wanted):
         return False
     got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
     if not np.array_equal(np.isfinite(got), np.isfinite(wanted)):
@@ -134,8 +132,7 @@ def agree(got, wanted, tolerance):
 
 
 def named_mistake(got, wanted, mistakes, tolerance):
-    """The line that names the mistake {text: what it would give} that gives just this; "" if none
-    does."""
+    """The line that names the mistake {text: what it would give} that gives just this, or ""."""
     found = [text for text, result in mistakes.items()
              if agree(got, result, tolerance) and not agree(wanted, result, tolerance)]
     if not found:
@@ -146,15 +143,13 @@ def named_mistake(got, wanted, mistakes, tolerance):
 
 
 def compare(what, got, wanted, mistakes=None, tolerance=1e-9):
-    """Raise Fail unless the array got is the array wanted: with the worst entry, and the mistake if
-    one fits."""
+    """Raise Fail unless got is the array wanted, with the worst entry and a mistake that fits."""
     wanted = np.asarray(wanted)
     if isinstance(got, (int, float)) and not wanted.shape:
         got = np.array(got)
     if not isinstance(got, (np.ndarray, np.generic)):
-        kind = "nothing (None)" if got is None else f"a {type(got).__name__}"
-        raise Fail(f"{what}: WRONG, it is {kind}; wanted " + ("a number" if not wanted.shape else
-                   f"a NumPy array of shape {wanted.shape}"))
+        asked = f"a NumPy array of shape {wanted.shape}" if wanted.shape else "a number"
+        raise Fail(f"{what}: WRONG, it is {describe(got)}; wanted {asked}")
     got = np.asarray(got)
     if got.dtype.kind not in "fiub":
         raise Fail(f"{what}: WRONG, its dtype is {got.dtype}; wanted numbers")
@@ -163,12 +158,11 @@ def compare(what, got, wanted, mistakes=None, tolerance=1e-9):
     mistake = named_mistake(got, wanted, mistakes or {}, tolerance)
     if got.shape != wanted.shape:
         raise Fail(f"{what}: WRONG, its shape is {got.shape}, wanted {wanted.shape}{mistake}")
-    difference = np.abs(got.astype(np.float64) - wanted)
-    worst = np.unravel_index(np.argmax(np.where(np.isfinite(difference), difference, np.inf)),
-                             wanted.shape)
+    difference = np.nan_to_num(np.abs(got.astype(np.float64) - wanted), nan=np.inf, posinf=np.inf)
+    worst = np.unravel_index(np.argmax(difference), wanted.shape)
     where = f"entry {list(map(int, worst))}: " if wanted.shape else ""
-    raise Fail(f"{what}: WRONG\n    {where}yours {got[worst] + 0:.6g}, wanted "
-               f"{wanted[worst] + 0:.6g}{mistake}")
+    raise Fail(f"{what}: WRONG\n    {where}yours {got[worst] + 0:.6g}, "
+               f"wanted {wanted[worst] + 0:.6g}{mistake}")
 
 
 def compare_path(what, got, wanted, mistakes, tolerance=1e-9):
@@ -183,8 +177,7 @@ def compare_path(what, got, wanted, mistakes, tolerance=1e-9):
 def unchanged(what, arrays, kept):
     for array, before in zip(arrays, kept):
         if not np.array_equal(array, before):
-            raise Fail(f"{what} is written into, and should be left as it was: others still need "
-                       "it")
+            raise Fail(f"{what} is written into, and should stay as it was: others still need it")
 
 
 # --- the gradients --------------------------------------------------------------------------------
@@ -193,12 +186,10 @@ def unchanged(what, arrays, kept):
 def finite_differences(learner):
     central_difference = named(learner, "central_difference")
     rng = np.random.default_rng(0)
-    cases = [((5,), (3,), 1e-2), ((3, 4), (2, 1), 1e-5), ((2, 3, 2), (1, 0, 1), 1e-3),
-             ((1,), (0,), 1e-4)]
-    for shape, index, epsilon in cases:
+    for shape, index, epsilon in [((5,), (3,), 1e-2), ((3, 4), (2, 1), 1e-5),
+                                  ((2, 3, 2), (1, 0, 1), 1e-3), ((1,), (0,), 1e-4)]:
         x, weight = rng.standard_normal(shape) / 3, rng.standard_normal(shape)
-        seen, original, e = [], x.copy(), np.zeros(shape)
-        e[index] = epsilon
+        original, seen = x.copy(), []
 
         def at(x):
             return float(np.sum(weight * np.exp(2 * x)) + np.sum(x) ** 3)
@@ -207,49 +198,50 @@ def finite_differences(learner):
             seen.append(x.copy())
             return at(x)
 
-        got = central_difference(f, x, index, epsilon)
-        right, left, here = at(original + e), at(original - e), at(original)
-        every = at(original + epsilon) - at(original - epsilon)
-        default = 1e-5 * e / epsilon
-        mistakes = {
-            "only one side is measured: (f(x + ε) − f(x)) / ε": (right - here) / epsilon,
-            "only one side is measured: (f(x) − f(x − ε)) / ε": (here - left) / epsilon,
-            "f(x + ε) − f(x) is divided by 2ε: the second value was not taken at x − ε":
-                (right - here) / (2 * epsilon),
-            "f(x) − f(x − ε) is divided by 2ε: the first value was not taken at x + ε":
-                (here - left) / (2 * epsilon),
-            "f was called before x was moved, or x was moved in a copy that f does not read": 0.0,
-            "it is divided by ε and not by 2ε, though the two points are 2ε apart":
-                (right - left) / epsilon,
-            "the difference is not divided by 2ε": right - left,
-            "it is divided by 2 and not by 2ε": (right - left) / 2,
-            "it is multiplied by 2ε in place of divided": (right - left) * 2 * epsilon,
-            "it is divided by 2 and multiplied by ε: (… / 2 * ε) lacks its parentheses":
-                (right - left) / 2 * epsilon,
-            "the two are exchanged: f(x − ε) − f(x + ε)": (left - right) / (2 * epsilon),
-            "all entries of x are moved and not just x[index]": every / (2 * epsilon),
-            "x + ε and x + 2ε were compared: x was not put back in between":
-                (at(original + 2 * e) - right) / (2 * epsilon),
-            "the argument epsilon is ignored":
-                (at(original + default) - at(original - default)) / 2e-5,
-        }
         what = f"central_difference, x of shape {shape}, index {index}, ε = {epsilon:g}"
-        compare(what, got, (right - left) / (2 * epsilon), mistakes, tolerance=1e-12 / epsilon)
+        got = central_difference(f, x, index, epsilon)
+        wanted, mistakes = differences(at, original, index, epsilon)
+        compare(what, got, wanted, mistakes, tolerance=1e-12 / epsilon)
         put_back(what, x, original)
         if any(np.count_nonzero(each != original) > 1 for each in seen):
             raise Fail(f"{what}: f saw other entries of x moved than x[index]")
-    judge_the_default_epsilon(central_difference)
 
-
-def judge_the_default_epsilon(central_difference):
-    """The default ε, and x bit for bit at every entry."""
     x = np.linspace(0.1, 0.7, 7)
-    for index in np.ndindex(x.shape):
-        before = x.copy()
+    for index in np.ndindex(x.shape):                  # x bit for bit at every entry
+        before, what = x.copy(), f"f = Σ x², index {index}, with the default ε"
         got = central_difference(lambda: float(np.sum(x**2)), x, index)
-        compare(f"f = Σ x², index {index}, with the default ε", got, 2 * before[index],
-                tolerance=1e-8)
-        put_back(f"f = Σ x², index {index}, with the default ε", x, before)
+        compare(what, got, 2 * before[index], tolerance=1e-8)
+        put_back(what, x, before)
+
+
+def differences(f, x, index, epsilon):
+    """The right one, and {the mistake in words: what it gives}."""
+    e = np.zeros(x.shape)
+    e[index] = epsilon
+    default = 1e-5 * e / epsilon
+    here, right, left = f(x), f(x + e), f(x - e)
+    return (right - left) / (2 * epsilon), {
+        "only one side is measured: (f(x + ε) − f(x)) / ε": (right - here) / epsilon,
+        "only one side is measured: (f(x) − f(x − ε)) / ε": (here - left) / epsilon,
+        "f(x + ε) − f(x) is divided by 2ε: the second value was not taken at x − ε":
+            (right - here) / (2 * epsilon),
+        "f(x) − f(x − ε) is divided by 2ε: the first value was not taken at x + ε":
+            (here - left) / (2 * epsilon),
+        "f was called before x was moved, or x was moved in a copy that f does not read": 0.0,
+        "it is divided by ε and not by 2ε, though the two points are 2ε apart":
+            (right - left) / epsilon,
+        "the difference is not divided by 2ε": right - left,
+        "it is divided by 2 and not by 2ε": (right - left) / 2,
+        "it is multiplied by 2ε in place of divided": (right - left) * 2 * epsilon,
+        "it is divided by 2 and multiplied by ε: (… / 2 * ε) lacks its parentheses":
+            (right - left) / 2 * epsilon,
+        "the two are exchanged: f(x − ε) − f(x + ε)": (left - right) / (2 * epsilon),
+        "all entries of x are moved and not just x[index]":
+            (f(x + epsilon) - f(x - epsilon)) / (2 * epsilon),
+        "x + ε and x + 2ε were compared: x was not put back in between":
+            (f(x + 2 * e) - right) / (2 * epsilon),
+        "the argument epsilon is ignored": (f(x + default) - f(x - default)) / 2e-5,
+    }
 
 
 def put_back(what, x, before):
@@ -260,51 +252,44 @@ def put_back(what, x, before):
     why = ("put back the value that was there" if abs(x[place] - before[place]) > 1e-12 else
            "it is right but for rounding, since x + ε − ε is not always x: keep the value, and put "
            "that back")
-    raise Fail(f"{what}: the slope is right, but x is not put back as it was\n    entry "
-               f"{list(map(int, place))} was {float(before[place])!r} and now is "
+    raise Fail(f"{what}: the slope is right, but x is not put back as it was\n"
+               f"    entry {list(map(int, place))} was {float(before[place])!r} and now is "
                f"{float(x[place])!r}: {why}")
 
 
 @exercise
 def relu(learner):
     rng = np.random.default_rng(0)
-    layer, reference = built(learner, ReLU())
+    layer, right = built(learner, ReLU())
     for shape in (B, E), (1,), (K, T, B):
-        judge(f"ReLU, x of shape {shape}", layer, rng.standard_normal(shape), reference=reference)
-    x, dy = np.array([-1.0, 0.0, 2.0, -0.0]), np.array([3.0, 5.0, 7.0, -11.0])
-    dx = layer.forward(x)[1](dy.copy())
-    compare("ReLU at the kink: dx for x = [-1, 0, 2, 0] and dy = [3, 5, 7, -11]", dx,
-            [0.0, 0.0, 7.0, 0.0],
-            {"dx is dy at x = 0, where it should be 0: x > 0, not x >= 0": [0.0, 5.0, 7.0, -11.0]})
+        judge(f"ReLU, x of shape {shape}", layer, rng.standard_normal(shape), right=right)
+    dx = layer.forward(np.array([-1.0, 0.0, 2.0, -0.0]))[1](np.array([3.0, 5.0, 7.0, -11.0]))
+    compare("ReLU at the kink: dx for x = [-1, 0, 2, 0] and dy = [3, 5, 7, -11]", dx, [0, 0, 7, 0],
+            {"dx is dy at x = 0, where it should be 0: x > 0, not x >= 0": [0, 5, 7, -11]})
 
 
 @exercise
 def linear(learner):
     rng = np.random.default_rng(0)
-    args = E, L, rng, np.float64
-    layer, reference = built(learner, Linear(*args), *args)
-    for shape in (B, E), (1, E), (B, T, E), (K, B, T, E):
-        judge(f"Linear, x of shape {shape}", layer, rng.standard_normal(shape), reference=reference)
-    args = E, E, rng, np.float64
-    layer, reference = built(learner, Linear(*args), *args)
-    judge(f"Linear with as many outputs as inputs, x of shape {(B, E)}", layer,
-          rng.standard_normal((B, E)), reference=reference)
+    for outputs, shapes in (L, [(B, E), (1, E), (B, T, E), (K, B, T, E)]), (E, [(B, E)]):
+        args = E, outputs, rng, np.float64
+        layer, right = built(learner, Linear(*args), *args)
+        for shape in shapes:
+            square = " with as many outputs as inputs" if outputs == E else ""
+            judge(f"Linear{square}, x of shape {shape}", layer, rng.standard_normal(shape),
+                  right=right)
 
 
 @exercise
 def mse(learner):
     rng = np.random.default_rng(0)
     loss = named(learner, "mse")
-
-    def reference(*inputs):
-        return losses.mse(*inputs)[0]
-
     for shape in (B, L), (1, L), (K, B, T):
         prediction, target = rng.standard_normal((2, *shape))
         sizes = dict(zip(["batch size", "feature size"] if len(shape) == 2 else
                          ["number of steps", "batch size", "feature size"], shape))
         judge(f"mse, two arrays of shape {shape}", loss, prediction, target, sizes=sizes,
-              reference=reference)
+              right=losses.mse)
     wanted = losses.mse(prediction, target)[1]()
     got = loss(prediction, target)[1]()
     for name, mine, right in zip(("dprediction", "dtarget"), got, wanted):
@@ -314,15 +299,15 @@ def mse(learner):
 @exercise
 def mean(learner):
     rng = np.random.default_rng(0)
-    layer, reference = built(learner, layers.Mean())
+    layer, right = built(learner, layers.Mean())
     for batch, tokens in (B, T), (1, T), (B, 1):
         x = rng.standard_normal((batch, tokens, E))
-        judge(f"Mean without a mask, x of shape {x.shape}", layer, x, reference=reference)
+        judge(f"Mean without a mask, x of shape {x.shape}", layer, x, right=right)
     for lengths, tokens in ([2, 1, 3, 2, 1], 7), ([4, 7, 2, 6, 5], 7), ([2], 3):
         mask = np.arange(tokens) < np.array(lengths)[:, None]                  # (B, T)
         x = rng.standard_normal((*mask.shape, E))
         judge(f"Mean of sentences of {lengths} tokens, x of shape {x.shape}", layer, x, mask,
-              reference=reference)
+              right=right)
     calls_apart("Mean", layer.forward, (x, mask), (x, mask[:, ::-1].copy()), [])
 
 
@@ -330,7 +315,7 @@ def mean(learner):
 def embedding(learner):
     rng = np.random.default_rng(0)
     args = V, E, rng, np.float64
-    layer, reference = built(learner, Embedding(*args), *args)
+    layer, right = built(learner, Embedding(*args), *args)
     cases = {
         "ids that all differ": np.array([4, 0, 6, 2]),
         "one id": np.array([3]),
@@ -339,33 +324,27 @@ def embedding(learner):
         "ids that are all the same": np.full((2, 3), 5),
     }
     for what, ids in cases.items():
-        judge(f"Embedding, {what}, of shape {ids.shape}", layer, ids, reference=reference)
+        judge(f"Embedding, {what}, of shape {ids.shape}", layer, ids, right=right)
     calls_apart("Embedding", layer.forward, (ids,), ((ids + 1) % V,), [layer.weight])
 
 
 @exercise
 def sequential(learner):
     rng = np.random.default_rng(0)
-
-    def perceptron(widths):
-        parts = []
-        for inputs, outputs in zip(widths, widths[1:]):
-            parts += [Linear(inputs, outputs, rng, np.float64), ReLU()]
-        return parts[:-1]
-
     shared = Linear(E, E, rng, np.float64)
     cases = {
         "one layer": [Linear(E, L, rng, np.float64)],
         "three layers of the same width": [Linear(E, E, rng, np.float64) for _ in range(3)],
-        "Linear, ReLU, Linear of the same width": perceptron([E, E, E]),
-        "Linear, ReLU, Linear, ReLU, Linear": perceptron([E, B, L, K]),
+        "Linear, ReLU, Linear of the same width": perceptron(E, E, E, rng, np.float64).layers,
+        "Linear, ReLU, Linear, ReLU, Linear": [*perceptron(E, B, L, rng, np.float64).layers,
+                                               ReLU(), Linear(L, K, rng, np.float64)],
         "the same layer in two places": [shared, ReLU(), shared],
         "no layer at all: the output is the input": [],
     }
     for what, parts in cases.items():
         x = rng.standard_normal((B, E))
-        layer, reference = built(learner, Sequential(*parts), *parts)
-        judge(f"Sequential, {what}", layer, x, reference=reference,
+        layer, right = built(learner, Sequential(*parts), *parts)
+        judge(f"Sequential, {what}", layer, x, right=right,
               mistake=lambda: mistake_in_sequential(layer, parts, x))
 
 
@@ -375,18 +354,13 @@ def mistake_in_sequential(layer, parts, x):
     for part in parts:
         y, backward = part.forward(y)
         backwards.append(backward)
-    if y.shape != x.shape or not parts:
-        # where the widths differ, a wrong order does not even run
+    if y.shape != x.shape or not parts:                # else a wrong order does not even run
         return ""
     dy = np.random.default_rng(2).standard_normal(y.shape)
     parameters = layer.named_parameters().values()
 
     def gradient(backward):
-        for parameter in parameters:
-            parameter.grad[...] = 0
-        return np.concatenate([
-            np.ravel(backward(dy.copy())), *(parameter.grad.ravel() for parameter in parameters)
-        ])
+        return all_gradients(backward, dy, parameters)
 
     def through(chain):
         return gradient(functools.partial(functools.reduce, lambda dx, undo: undo(dx), chain))
@@ -412,39 +386,35 @@ def used_twice(learner):
     rng = np.random.default_rng(0)
     s_x, other = rng.standard_normal((2, B, E))
     for steps in 1, 2, 3:
-        net = Sequential(Linear(E, L, rng, np.float64), ReLU(), Linear(L, E, rng, np.float64))
+        net = perceptron(E, L, E, rng, np.float64)
         rollout, original = named(learner, "Rollout")(net, steps), Rollout(net, steps)
         same_parameters(rollout, original)
         sizes = {"batch size": B, "number of steps": steps, "feature size": E, "hidden size": L}
         what = f"Rollout with steps = {steps}"
         returned = rollout.forward(s_x)[1](np.ones((steps, B, E)))
-        if not isinstance(returned, tuple) or returned[1:] != (None,):
+        if not told_nothing(returned):
             raise Fail(f"{what}: backward must return two things, ds_x and None (there is no z); "
                        f"it returned {describe(returned)}")
-        judge(what, rollout, s_x, sizes=sizes, reference=lambda s_x: original.forward(s_x)[0],
+        judge(what, rollout, s_x, sizes=sizes, right=original.forward,
               mistake=lambda: mistake_in_rollout(rollout, original, s_x))
-        calls_apart(what, rollout.forward, (s_x,), (other,), rollout.named_parameters().values())
+        calls_apart(what, rollout.forward, (s_x,), (other,), net.named_parameters().values())
 
 
 def mistake_in_rollout(rollout, original, s_x):
     """The usual mistake that gives the learner's gradients, where there is one."""
-    parameters = list(original.named_parameters().values())
+    dy = np.random.default_rng(2).standard_normal((original.steps, *s_x.shape))
 
-    def gradient(backward, dy):
-        for parameter in parameters:
-            parameter.grad[...] = 0
-        ds = backward(dy.copy())[0]
-        return np.concatenate([ds.ravel(), *(parameter.grad.ravel() for parameter in parameters)])
+    def gradient(backward):
+        return all_gradients(backward, dy, original.named_parameters().values())
 
     s, backwards = s_x, []
     for _ in range(original.steps):
         s, backward = original.net.forward(s)
         backwards.append(backward)
-    dy = np.random.default_rng(2).standard_normal((original.steps, *s_x.shape))
-    results = {text: gradient(lambda dy: (mistake(dy), None), dy)
-               for text, mistake in mistaken_rollouts(backwards).items()}
-    wanted, got = (gradient(each.forward(s_x)[1], dy) for each in (original, rollout))
-    return named_mistake(got, wanted, results, 1e-9)
+    mistakes = {text: gradient(mistaken)
+                for text, mistaken in mistaken_rollouts(backwards).items()}
+    wanted, got = (gradient(each.forward(s_x)[1]) for each in (original, rollout))
+    return named_mistake(got, wanted, mistakes, 1e-9)
 
 
 def mistaken_rollouts(backwards):
@@ -496,8 +466,8 @@ def follow(what, build, path, gradients, rates, mistakes):
                        "the one that was given: change it in place, with self.value -= … or "
                        "self.value[:] = …")
         if optimizer.grad is not grad or not np.array_equal(grad, gradient):
-            raise Fail(f"{what}: step() changes self.grad, which should be left as it was; make a "
-                       "new array")
+            raise Fail(f"{what}: step() changes self.grad, which should stay as it was; make a new "
+                       "array")
         reached.append(value.copy())
     if not value.any():
         raise Fail(f"{what}: step() leaves the values as they were")
@@ -526,15 +496,14 @@ def goes_on(what, build, gradients):
                    "was: something that is remembered between the steps is not in self.state")
 
 
-def sgd_path(gradients, rates, momentum, keep=1.0, take=1.0, nesterov=0.0, sign=-1, late=False,
+def sgd_path(gradients, rates, momentum, keep=1.0, take=1.0, nesterov=False, sign=-1, late=False,
              folded=False):
     """The values after each step; the arguments after momentum are what mistakes change."""
     velocity, value, path = 0, 0, []
     for grad, rate in zip(gradients, rates):
         before = velocity
         velocity = keep * momentum * velocity + take * grad * (rate if folded else 1)
-        used = (before if late else velocity) * (1 - nesterov) + nesterov * (grad +
-                                                                             momentum * velocity)
+        used = grad + momentum * velocity if nesterov else before if late else velocity
         value = value + sign * (1 if folded else rate) * used
         path.append(value + 0 * grad)
     return path
@@ -558,7 +527,7 @@ def sgd(learner):
             "the argument momentum is ignored, and 0.9 is used": path(0.9),
             "the argument momentum is ignored, and 0 is used": path(0.0),
             "the momentum is Nesterov's: the step is −learning_rate·(grad + momentum·velocity)":
-                path(momentum, nesterov=1.0),
+                path(momentum, nesterov=True),
             "the step goes uphill: the sign of the step is wrong": path(momentum, sign=1),
             "the step is taken with the velocity of the step before": path(momentum, late=True),
             "learning_rate is left out": sgd_path(gradients, np.ones(6), momentum),
@@ -566,43 +535,69 @@ def sgd(learner):
                 path(momentum, folded=True),
             "learning_rate is applied twice": sgd_path(gradients, np.square(rates), momentum),
         }
-        what = f"SGD with momentum {momentum}"
 
         def build(value, grad, rate):
             return named(learner, "SGD")(value, grad, rate, momentum)
 
-        follow(what, build, path(momentum), gradients, rates, mistakes)
+        follow(f"SGD with momentum {momentum}", build, path(momentum), gradients, rates, mistakes)
     goes_on("SGD", lambda value, grad, rate: named(learner, "SGD")(value, grad, rate, 0.9),
             gradients)
 
 
-def adam_path(gradients, rate, betas, epsilon, correct="mv", first=1, counted=True, inside=False,
-              power=2, rooted=True, stored="", sum_up=False, exchanged=False, late=False,
-              times=False, early=False, sign=-1):
+def adam_path(gradients, rate, betas, epsilon, correct="mv", stored="", first=1, counted=True,
+              times=False, swapped=False, power=2, late=False, sign=-1,
+              average=lambda old, new, beta: beta * old + (1 - beta) * new,
+              root=lambda v_hat, epsilon, scale: np.sqrt(v_hat) + epsilon):
     """The values after each step; the arguments after epsilon are what mistakes change."""
-    (beta1, beta2), value, path = betas, 0, []
+    beta1, beta2 = betas[::-1] if swapped else betas
     m, v = np.zeros((2, len(gradients[0])))
+    value, path = 0, []
     for number, grad in enumerate(gradients):
-        t = number + first if counted else first
-        shares = (beta1, beta2) if exchanged else (1, 1) if sum_up else (1 - beta1, 1 - beta2)
-        kept = (1 - beta1, 1 - beta2) if exchanged else betas
-        m_hat, v_hat = m, v
-        m, v = kept[0] * m + shares[0] * grad, kept[1] * v + shares[1] * grad**power
-        if not late:
-            m_hat, v_hat = m, v
-        scales = (1 - beta1 * t, 1 - beta2 * t) if times else (1 - beta1**t, 1 - beta2**t)
-        if "m" in correct:
-            m_hat = m_hat / scales[0]
-        if "v" in correct:
-            v_hat = v_hat / scales[1]
+        t = first + number * counted
+        before = m, v
+        m, v = average(m, grad, beta1), average(v, grad**power, beta2)
+        m_hat, v_hat = before if late else (m, v)
+        m_scale, v_scale = (1 - (beta * t if times else beta**t) for beta in (beta1, beta2))
+        m_hat, v_hat = (m_hat / m_scale if "m" in correct else m_hat,
+                        v_hat / v_scale if "v" in correct else v_hat)
         m, v = m_hat if "m" in stored else m, v_hat if "v" in stored else v
-        root = v_hat + epsilon if not rooted else np.sqrt(
-            v_hat + epsilon) if inside else np.sqrt(v_hat) + epsilon
-        if early:
-            root = (np.sqrt(v) + epsilon) / np.sqrt(scales[1])
-        value = value + sign * rate * m_hat / root
+        value = value + sign * rate * m_hat / root(v_hat, epsilon, v_scale)
         path.append(value)
     return path
+
+
+ADAM_MISTAKES = {
+    "the bias correction is missing": {"correct": ""},
+    "only m is corrected, not v": {"correct": "m"},
+    "only v is corrected, not m": {"correct": "v"},
+    "t is counted after it is used: it is 0 in the first step": {"first": 0},
+    "t begins at 2: it is counted twice in the first step": {"first": 2},
+    "t is not counted: it is 1 in every step": {"counted": False},
+    "β·t stands in place of βᵗ": {"times": True},
+    "ε stands inside the root":
+        {"root": lambda v_hat, epsilon, scale: np.sqrt(v_hat + epsilon)},
+    "ε is added to √v before its correction, and not to √v̂":
+        {"root": lambda v_hat, epsilon, scale: np.sqrt(v_hat) + epsilon / np.sqrt(scale)},
+    "ε is left out": {"epsilon": 0.0},
+    "the argument epsilon is ignored": {"epsilon": 1e-8},
+    "the argument betas is ignored": {"betas": (0.9, 0.999)},
+    "β₁ and β₂ are exchanged": {"swapped": True},
+    "β and 1 − β are exchanged":
+        {"average": lambda old, new, beta: (1 - beta) * old + beta * new},
+    "the gradient is added without its share 1 − β":
+        {"average": lambda old, new, beta: beta * old + new},
+    "v averages the gradient and not its square": {"power": 1},
+    "the root of v̂ is missing": {"root": lambda v_hat, epsilon, scale: v_hat + epsilon},
+    "the corrected m̂ and v̂ are kept as m and v: each step then corrects them again":
+        {"stored": "mv"},
+    "the corrected m̂ is kept as m: each step then corrects it again": {"stored": "m"},
+    "the corrected v̂ is kept as v: each step then corrects it again": {"stored": "v"},
+    "the step is taken with the m and v of the step before": {"late": True},
+    "the step goes uphill: its sign is wrong": {"sign": 1},
+    "learning_rate is left out": {"rate": 1.0},
+    "m and v are not kept from step to step":
+        {"average": lambda old, new, beta: (1 - beta) * new},
+}
 
 
 @exercise
@@ -611,55 +606,23 @@ def adam(learner):
     gradients = rng.standard_normal((6, L)) * np.logspace(-10, 1, L)           # from tiny to large
     gradients[:, 6] = 0                                # and one whose gradient is always 0
     for betas, epsilon in [((0.9, 0.999), 1e-8), ((0.8, 0.95), 1e-4), ((0.5, 0.9), 1e-8)]:
-        path = functools.partial(adam_path, gradients, 0.1)
-        mistakes = {
-            "the bias correction is missing": path(betas, epsilon, correct=""),
-            "only m is corrected, not v": path(betas, epsilon, correct="m"),
-            "only v is corrected, not m": path(betas, epsilon, correct="v"),
-            "t is counted after it is used: it is 0 in the first step":
-                path(betas, epsilon, first=0),
-            "t begins at 2: it is counted twice in the first step": path(betas, epsilon, first=2),
-            "t is not counted: it is 1 in every step": path(betas, epsilon, counted=False),
-            "β·t stands in place of βᵗ": path(betas, epsilon, times=True),
-            "ε stands inside the root": path(betas, epsilon, inside=True),
-            "ε is added to √v before its correction, and not to √v̂":
-                path(betas, epsilon, early=True),
-            "ε is left out": path(betas, 0.0),
-            "the argument epsilon is ignored": path(betas, 1e-8),
-            "the argument betas is ignored": path((0.9, 0.999), epsilon),
-            "β₁ and β₂ are exchanged": path(betas[::-1], epsilon),
-            "β and 1 − β are exchanged": path(betas, epsilon, exchanged=True),
-            "the gradient is added without its share 1 − β": path(betas, epsilon, sum_up=True),
-            "v averages the gradient and not its square": path(betas, epsilon, power=1),
-            "the root of v̂ is missing": path(betas, epsilon, rooted=False),
-            "the corrected m̂ and v̂ are kept as m and v: each step then corrects them again":
-                path(betas, epsilon, stored="mv"),
-            "the corrected m̂ is kept as m: each step then corrects it again":
-                path(betas, epsilon, stored="m"),
-            "the corrected v̂ is kept as v: each step then corrects it again":
-                path(betas, epsilon, stored="v"),
-            "the step is taken with the m and v of the step before":
-                path(betas, epsilon, late=True),
-            "the step goes uphill: its sign is wrong": path(betas, epsilon, sign=1),
-            "learning_rate is left out": adam_path(gradients, 1.0, betas, epsilon),
-            "m and v are not kept from step to step": np.cumsum(
-                [adam_path([grad], 0.1, betas, epsilon, first=t)[0]
-                 for t, grad in enumerate(gradients, 1)], axis=0),
-        }
-        what = f"Adam with β = {betas}, ε = {epsilon:g}"
+        right = {"rate": 0.1, "betas": betas, "epsilon": epsilon}
+        path = adam_path(gradients, **right)
+        mistakes = {text: adam_path(gradients, **{**right, **change})
+                    for text, change in ADAM_MISTAKES.items()}
 
         def build(value, grad, rate):
             return named(learner, "Adam")(value, grad, rate, betas, epsilon)
 
-        follow(what, build, path(betas, epsilon), gradients, [0.1] * 6, mistakes)
+        follow(f"Adam with β = {betas}, ε = {epsilon:g}", build, path, gradients, [0.1] * 6,
+               mistakes)
     goes_on("Adam", lambda value, grad, rate: named(learner, "Adam")(value, grad, rate), gradients)
 
 
 # --- the JEPA -------------------------------------------------------------------------------------
 
 def batch(rng):
-    """x and y of a small word world: sentences of different lengths, repeated words, K = 2 targets.
-    """
+    """x and y of a small word world: sentences of 1 to 3 words, repeated words, K = 2 targets."""
     mask = np.arange(T) < np.array([3, 1, 2, 3, 2])[:, None]                   # (B, T)
     return (rng.integers(0, V, (B, T)), mask), rng.integers(0, V, (K, B))
 
@@ -671,8 +634,7 @@ def small(model, treatment, tau=0.9):
     model.predictor.steps = K
     model.target_encoder.value += 0.3 * rng.standard_normal(model.target_encoder.value.shape)
     for part in model.context_encoder, model.target_encoder, model.predictor.net:
-        # some hidden units awake, others asleep: both count
-        part.layers[0].bias.value[::2] = 1
+        part.layers[0].bias.value[::2] = 1             # some hidden units awake, others asleep
         part.layers[0].bias.value[1::2] = -1
     return model
 
@@ -691,17 +653,15 @@ def judge_step(model, treatment):
     original.value[:] = model.value
     held = copy.copy(model)                            # the same parameters, another encode_target
     if treatment != "joint":
-        s_y = model.encode_target(y)
-        held.encode_target = lambda y: s_y
+        encoded = model.encode_target(y)
+        held.encode_target = lambda y: encoded
     judge(f"the step, treatment {treatment!r}", model, x, y, numeric_forward=held.forward,
           sizes={"batch size": B, "number of steps": K, "number of tokens": T},
-          reference=lambda x, y: original.forward(x, y)[0],
-          mistake=lambda: mistake_in_step(model, original, x, y))
+          right=original.forward, mistake=lambda: mistake_in_step(model, original, x, y))
 
 
 def mistake_in_step(model, original, x, y):
-    """The usual mistake about the two branches that gives the learner's gradient, where there is
-    one."""
+    """The usual mistake about the two branches that gives the learner's gradient, if there is."""
     wanted = gradient_of(original, x, y)
     joint, stopped = (gradient_of_treatment(original, x, y, other)
                       for other in ("joint", "stopgrad"))
@@ -740,8 +700,7 @@ def gradient_of_treatment(model, x, y, treatment):
 def stop_gradient(learner):
     own = named(learner, "JEPA")
     if not issubclass(own, jepa.JEPA) or not {"forward", "update_target"} <= set(vars(own)):
-        raise Fail("JEPA must stay a minijepa.jepa.JEPA with a forward and an update_target of its "
-                   "own")
+        raise Fail("JEPA must stay a minijepa.jepa.JEPA, with its own forward and update_target")
 
     class Model(jepa.ToyJEPA, own):
         """The article's encoders; forward and update_target are the learner's."""
@@ -758,7 +717,35 @@ def judge_update(model, treatment, tau):
     rng = np.random.default_rng(1)
     what = f"update_target, treatment {treatment!r}, τ = {tau}"
     target, context = model.target_encoder.value, model.context_encoder.value
-    paths = {
+    updates = mistaken_updates(tau)
+    mistakes, wanted = {text: target.copy() for text in updates}, target.copy()
+    outside = np.delete(np.arange(len(model.value)), place_of(model.value, target, context))
+    rest = model.value[outside]
+    for _ in range(3):
+        context[:] = rng.standard_normal(context.shape)
+        online, before = context.copy(), model.value.copy()
+        model.update_target()
+        if treatment == "ema":
+            wanted = tau * wanted + (1 - tau) * online
+        mistakes = {text: updates[text](reached, online) for text, reached in mistakes.items()}
+        seen = [part.value.ravel() for part in model.target_encoder.named_parameters().values()]
+        moved = not np.array_equal(model.value, before)
+        if (model.target_encoder.value is not target and not moved
+                or not agree(np.concatenate(seen), target, 0)):
+            raise Fail(f"{what}: the target is replaced by a new array instead of being changed in "
+                       "place. The layers look into the vector that was there, and do not see the "
+                       "new one: target[:] = …")
+        if not np.array_equal(context, online):
+            raise Fail(f"{what}: the context encoder was changed; only the target encoder should "
+                       "follow")
+        compare(f"{what}: the target encoder's values", target, wanted, mistakes)
+        if not np.array_equal(model.value[outside], rest):
+            raise Fail(f"{what}: other parameters than the target encoder's were changed")
+
+
+def mistaken_updates(tau):
+    """{the mistake in words: a function of the two that gives the new target}"""
+    return {
         "τ and 1 − τ are exchanged": lambda target, online: (1 - tau) * target + tau * online,
         "the target is copied from the context encoder: target = online":
             lambda target, online: online,
@@ -776,41 +763,14 @@ def judge_update(model, treatment, tau):
         "the target is updated here too, and should not be: only 'ema' averages":
             lambda target, online: tau * target + (1 - tau) * online,
     }
-    mistakes, wanted = {text: target.copy() for text in paths}, target.copy()
-    rest = model.value.copy()
-    for _ in range(3):
-        context[:] = rng.standard_normal(context.shape)
-        online, before = context.copy(), model.value.copy()
-        model.update_target()
-        if treatment == "ema":
-            wanted = tau * wanted + (1 - tau) * online
-        mistakes = {text: paths[text](reached, online) for text, reached in mistakes.items()}
-        parameters = np.concatenate([
-            parameter.value.ravel()
-            for parameter in model.target_encoder.named_parameters().values()
-        ])
-        moved = not np.array_equal(model.value, before)
-        if model.target_encoder.value is not target and not moved or not agree(
-                parameters, target, 0):
-            raise Fail(f"{what}: the target is replaced by a new array instead of being changed in "
-                       "place. The layers look into the vector that was there, and do not see the "
-                       "new one: target[:] = …")
-        if not np.array_equal(context, online):
-            raise Fail(f"{what}: the context encoder was changed; only the target encoder should "
-                       "follow")
-        compare(f"{what}: the target encoder's values", target, wanted, mistakes)
-        inside = np.isin(np.arange(len(rest)), place_of(model.value, target, context))
-        if not np.array_equal(model.value[~inside], rest[~inside]):
-            raise Fail(f"{what}: other parameters than the target encoder's were changed")
 
 
 def place_of(vector, *stretches):
     """The indices in a vector of stretches that are views into it."""
-    starts = [(stretch.ctypes.data - vector.ctypes.data) // vector.itemsize
-              for stretch in stretches]
-    return np.concatenate([
-        np.arange(start, start + len(stretch)) for start, stretch in zip(starts, stretches)
-    ])
+    indices = np.arange(len(vector))
+    starts = ((each.ctypes.data - vector.ctypes.data) // vector.itemsize for each in stretches)
+    return np.concatenate([indices[start:start + len(each)]
+                           for start, each in zip(starts, stretches)])
 
 
 PARTS = ("embedding", "relu", "linear", "mean", "mse", "sequential", "used_twice", "adam",
@@ -818,8 +778,7 @@ PARTS = ("embedding", "relu", "linear", "mean", "mse", "sequential", "used_twice
 
 
 def blame_a_part():
-    """Raise Fail if a file of the learner's that jepa_step imports does not pass its check, or
-    leaves float32."""
+    """Raise Fail if a file that jepa_step imports does not pass its check, or leaves float32."""
     for name in PARTS:
         part = sys.modules.get(name)
         if part is not None and CHECKS[name](part):
@@ -901,52 +860,49 @@ def step_in_order(order, model, optimizer, x, y):
     return loss
 
 
-def judge_steps(step):
-    """Some steps of training on the package's own model and Adam, against the same steps done
-    right."""
+MISTAKEN_ORDERS = {
+    "the gradients are never zeroed: those of all steps add up": "fbot",
+    "the gradients are zeroed between backward and the optimizer step": "fbzot",
+    "the target is updated before the optimizer step": "zfbto",
+    "the target is never updated": "zfbo",
+    "the optimizer step is missing": "zfbt",
+    "backward is not called": "zft",
+    "the optimizer step comes before backward": "zfobt",
+    "backward is called twice": "zfbbot",
+    "the optimizer steps twice": "zfboot",
+    "the target is updated twice": "zfbott",
+}
+
+
+def training(step):
+    """Four steps on the package's model and Adam: the model, its values and losses after each."""
     rng = np.random.default_rng(1)
-    batches = [batch(rng) for _ in range(4)]
+    model = small(jepa.ToyJEPA, "ema")
+    optimizer = optimizers.Adam(model.value, model.grad, 0.02)
+    path, losses = [], []
+    for _ in range(4):
+        losses.append(step(model, optimizer, *batch(rng)))
+        path.append(model.value.copy())
+    return model, path, losses
 
-    def training(one_step):
-        """The model, its values and the losses after each step."""
-        model = small(jepa.ToyJEPA, "ema")
-        optimizer = optimizers.Adam(model.value, model.grad, 0.02)
-        path, losses = [], []
-        for x, y in batches:
-            losses.append(one_step(model, optimizer, x, y))
-            path.append(model.value.copy())
-        return model, path, losses
 
-    def steps(order):
+def judge_steps(step):
+    """Some steps of training against the same steps done right."""
+    def in_order(order):
         return training(functools.partial(step_in_order, order))
 
-    _, path, wanted = steps("zfbot")
-    mistakes = {
-        "the gradients are never zeroed: those of all steps add up": steps("fbot"),
-        "the gradients are zeroed between backward and the optimizer step": steps("fbzot"),
-        "the target is updated before the optimizer step": steps("zfbto"),
-        "the target is never updated": steps("zfbo"),
-        "the optimizer step is missing": steps("zfbt"),
-        "backward is not called": steps("zft"),
-        "the optimizer step comes before backward": steps("zfobt"),
-        "backward is called twice": steps("zfbbot"),
-        "the optimizer steps twice": steps("zfboot"),
-        "the target is updated twice": steps("zfbott"),
-    }
-    model, mine, returned = training(step)
+    model, path, returned = training(step)
     if model.grad.base is not model.embedding.weight.grad.base:
         raise Fail("step: model.grad was replaced by a new vector, which the layers do not see: "
                    "model.grad[:] = 0")
-    compare_path("step: all values of the model", mine, path,
-                 {text: other[1]
-                  for text, other in mistakes.items()})
-    _, _, after = steps("zfbotf")
+    _, right, wanted = in_order("zfbot")
+    compare_path("step: all values of the model", path, right,
+                 {text: in_order(order)[1] for text, order in MISTAKEN_ORDERS.items()})
+    after = in_order("zfbotf")[2]
+    late = "the loss is that after the update; wanted is the one whose gradient was taken"
     for number, loss in enumerate(returned):
-        compare(
-            f"step: the loss that step {number + 1} returns", loss, wanted[number], {
-                "the loss is that after the update; wanted is the one whose gradient was taken":
-                    after[number]
-            })
+        compare(f"step: the loss that step {number + 1} returns", loss, wanted[number],
+                {late: after[number]})
 
 
 # --- what the latents look like -------------------------------------------------------------------
@@ -962,55 +918,28 @@ def retrieval(learner):
     retrieve = named(learner, "retrieve")
     predictions, latents = rng.standard_normal((B, E)), rng.standard_normal((401, E))
     latents *= rng.uniform(0.5, 3, (len(latents), 1))
-    similarity = gauges.cosine_similarity(predictions, latents)
     for count in 1, 3, 150, len(latents):
         kept = predictions.copy(), latents.copy()
         got = retrieve(predictions, latents, count) if count > 1 else retrieve(predictions, latents)
         unchanged("retrieve: predictions or latents", (predictions, latents), kept)
-        judge_ids(f"retrieve, count = {count}", got, predictions, latents, similarity, count)
+        judge_ids(f"retrieve, count = {count}", got, predictions, latents, count)
     latents[2] = 0
-    got = retrieve(predictions, latents, 300)
-    judge_ids("retrieve, count = 300, with a row of zeros in latents", got, predictions, latents,
-              gauges.cosine_similarity(predictions, latents), 300)
+    judge_ids("retrieve, count = 300, with a row of zeros in latents",
+              retrieve(predictions, latents, 300), predictions, latents, 300)
 
 
 def judge_cosines(cosine_similarity, rng):
     for dtype, tolerance in (np.float64, 1e-6), (np.float32, 1e-5):
         a, b = (rng.standard_normal((n, E)).astype(dtype) for n in (B, V))
-        for spread in 0, 4:
-            # rows of ordinary length, then from tiny to large
+        for spread, lengths in (0, ""), (4, ", rows from tiny to large"):
             a, b = (rows * np.logspace(-spread, spread, len(rows), dtype=dtype)[:, None]
                     for rows in (a, b))
             kept = a.copy(), b.copy()
             got = cosine_similarity(a, b)
             unchanged("cosine_similarity: a or b", (a, b), kept)
-            dot, unit_a, unit_b = a @ b.T, a / norms(a), b / norms(b)
-            wanted = np.array([[
-                row @ other / np.sqrt(row @ row) / np.sqrt(other @ other) for other in b
-            ] for row in a])
-            mistakes = {
-                "nothing is divided by the lengths: this is a·b": dot,
-                "only a is divided by its length": unit_a @ b.T,
-                "only b is divided by its length": a @ unit_b.T,
-                "it is divided by |a|²|b|²": dot / norms(a)**2 / norms(b).T**2,
-                "it is divided by √|a|√|b|": dot / norms(a)**0.5 / norms(b).T**0.5,
-                "the columns are scaled and not the rows: axis=1":
-                    (a / np.linalg.norm(a, axis=0)) @ (b / np.linalg.norm(b, axis=0)).T,
-                "all of a and all of b are divided by one length: axis=1 is missing":
-                    dot / np.linalg.norm(a) / np.linalg.norm(b),
-                "the rows are divided by the sum of their entries' sizes, not by their length":
-                    dot / np.abs(a).sum(1)[:, None] / np.abs(b).sum(1),
-                "the axes are exchanged: (V, N) and not (N, V)": unit_b @ unit_a.T,
-                "the distance 1 − cosine is returned": 1 - unit_a @ unit_b.T,
-                "the sign is wrong": -unit_a @ unit_b.T,
-                "1e-8 is added to each length, which makes short rows shorter":
-                    (a / (norms(a) + 1e-8)) @ (b / (norms(b) + 1e-8)).T,
-                "1e-8 is added to the product of the lengths, which makes short rows shorter":
-                    dot / (norms(a) * norms(b).T + 1e-8),
-            }
-            what = f"cosine_similarity, {np.dtype(dtype)}" + (", rows from tiny to large"
-                                                              if spread else "")
-            compare(what, got, wanted, mistakes, tolerance)
+            wanted, mistakes = cosines(a, b)
+            compare(f"cosine_similarity, {np.dtype(dtype)}{lengths}", got, wanted, mistakes,
+                    tolerance)
         a[1], b[4] = 0, 0
         got = cosine_similarity(a, b)
         wanted[1], wanted[:, 4] = 0, 0
@@ -1020,11 +949,38 @@ def judge_cosines(cosine_similarity, rng):
                 {"0 is divided by 0": nan}, tolerance)
 
 
-def judge_ids(what, got, predictions, latents, similarity, count):
+def cosines(a, b):
+    """The right ones, and {the mistake in words: what it gives}."""
+    dot, unit_a, unit_b = a @ b.T, a / norms(a), b / norms(b)
+    return np.array([[row @ other / np.sqrt(row @ row) / np.sqrt(other @ other) for other in b]
+                     for row in a]), {
+        "nothing is divided by the lengths: this is a·b": dot,
+        "only a is divided by its length": unit_a @ b.T,
+        "only b is divided by its length": a @ unit_b.T,
+        "it is divided by |a|²|b|²": dot / norms(a)**2 / norms(b).T**2,
+        "it is divided by √|a|√|b|": dot / norms(a)**0.5 / norms(b).T**0.5,
+        "the columns are scaled and not the rows: axis=1":
+            (a / np.linalg.norm(a, axis=0)) @ (b / np.linalg.norm(b, axis=0)).T,
+        "all of a and all of b are divided by one length: axis=1 is missing":
+            dot / np.linalg.norm(a) / np.linalg.norm(b),
+        "the rows are divided by the sum of their entries' sizes, not by their length":
+            dot / np.abs(a).sum(1)[:, None] / np.abs(b).sum(1),
+        "the axes are exchanged: (V, N) and not (N, V)": unit_b @ unit_a.T,
+        "the distance 1 − cosine is returned": 1 - unit_a @ unit_b.T,
+        "the sign is wrong": -unit_a @ unit_b.T,
+        "1e-8 is added to each length, which makes short rows shorter":
+            (a / (norms(a) + 1e-8)) @ (b / (norms(b) + 1e-8)).T,
+        "1e-8 is added to the product of the lengths, which makes short rows shorter":
+            dot / (norms(a) * norms(b).T + 1e-8),
+    }
+
+
+def judge_ids(what, got, predictions, latents, count):
     """The ids must be those of the largest cosines, best first."""
     def best(scores):
         return np.argsort(-scores, axis=1, kind="stable")[:, :count]
 
+    similarity = gauges.cosine_similarity(predictions, latents)
     wanted = best(similarity)
     distances = ((predictions[:, None] - latents) ** 2).sum(axis=2)
     mistakes = {
@@ -1076,17 +1032,15 @@ def effective_ranks(latents):
             entropy_rank(sigma(latents - latents.mean())),
         "the columns are divided by their std too":
             entropy_rank(sigma(centred / (latents.std(axis=0) + 1e-300))),
-        "σ² stands in place of σ (the eigenvalues of the covariance)":
-            entropy_rank(right, power=2),
+        "σ² stands in place of σ (the eigenvalues of the covariance)": entropy_rank(right, power=2),
         "the logarithm is that of base 2, and the exponential is not":
             entropy_rank(right, log=np.log2),
         "the logarithm is that of base 10, and the exponential is not":
             entropy_rank(right, log=np.log10),
-        "exp is missing: this is the entropy itself":
-            entropy_rank(right, exponential=lambda h: h),
+        "exp is missing: this is the entropy itself": entropy_rank(right, exponential=float),
         "a sign is wrong: exp(+Σ p log p)": entropy_rank(right, sign=1),
         "a sign is wrong and exp is missing: this is Σ p log p":
-            entropy_rank(right, sign=1, exponential=lambda h: h),
+            entropy_rank(right, sign=1, exponential=float),
         "the σ are not divided by their sum": entropy_rank(right, share=False),
         "the σ are divided by the largest and not by their sum":
             np.exp(-sum(q * np.log(q) for q in right / right[0] if q > 1e-12)),
@@ -1131,24 +1085,26 @@ def effective_rank(learner):
 def variance_hinge(learner):
     rng = np.random.default_rng(0)
     loss = named(learner, "variance_hinge")
-
-    def reference(*inputs):
-        return losses.variance_hinge(*inputs)[0]
-
     spread = np.array([0.2, 3.0, 0.5, 1.7, 0.9])       # narrow dimensions, and wide ones
     for N, L, floor, epsilon in [(12, 5, 1.0, 1e-4), (2, 3, 1.0, 1e-4), (9, 1, 4.0, 1e-4),
                                  (12, 5, 2.0, 0.3), (12, 5, 0.005, 1e-4)]:
         latents = spread[:L] * rng.standard_normal((N, L)) + 0.4
-        judge(
-            f"variance_hinge, latents of shape {(N, L)}, floor = {floor:g}, ε = {epsilon:g}", loss,
-            latents, floor, epsilon,
-            sizes={"number of latents": N, "number of dimensions": L,
-                   "N − 1": N - 1}, reference=reference, mistake=lambda: named_mistake(
-                       loss(latents, floor, epsilon)[1](1.0),
-                       losses.variance_hinge(latents, floor, epsilon)[1]
-                       (), mistakes_in_variance_hinge(latents, floor, epsilon), 1e-9))
+        judge_penalty(f"latents of shape {(N, L)}, floor = {floor:g}, ε = {epsilon:g}", loss,
+                      losses.variance_hinge, mistakes_in_variance_hinge, latents, floor, epsilon)
     compare("variance_hinge, backward() without an argument", loss(latents, 2.0)[1](),
             losses.variance_hinge(latents, 2.0)[1]())
+
+
+def judge_penalty(what, loss, original, mistakes, latents, *more):
+    """The gradient of a function of latents; original is the package's own."""
+    N, L = latents.shape
+
+    def mistake():
+        got, wanted = (function(latents, *more)[1](1.0) for function in (loss, original))
+        return named_mistake(got, wanted, mistakes(latents, *more), 1e-9)
+
+    judge(f"{original.__name__}, {what}", loss, latents, *more, right=original, mistake=mistake,
+          sizes={"number of latents": N, "number of dimensions": L, "N − 1": N - 1})
 
 
 def mistakes_in_variance_hinge(latents, floor, epsilon):
@@ -1180,22 +1136,13 @@ def mistakes_in_variance_hinge(latents, floor, epsilon):
 def covariance_penalty(learner):
     rng = np.random.default_rng(0)
     loss = named(learner, "covariance_penalty")
-
-    def reference(*inputs):
-        return losses.covariance_penalty(*inputs)[0]
-
-    for what, N, L in ("", 10, 7), ("two latents, ", 2, 3), ("one dimension, ", 9,
-                                                             1), ("repeated dimensions, ", 10, 4):
+    for what, N, L in [("", 10, 7), ("two latents, ", 2, 3), ("one dimension, ", 9, 1),
+                       ("repeated dimensions, ", 10, 4)]:
         latents = rng.standard_normal((N, L)) @ rng.uniform(0.3, 1, (L, L)) + 0.4
         if what.startswith("repeated"):
             latents[:, 2:] = latents[:, :2] * [1, -1]
-        judge(
-            f"covariance_penalty, {what}latents of shape {(N, L)}", loss, latents,
-            sizes={"number of latents": N, "number of dimensions": L,
-                   "N − 1": N - 1}, reference=reference, mistake=lambda: named_mistake(
-                       loss(latents)[1](1.0),
-                       losses.covariance_penalty(latents)[1]
-                       (), mistakes_in_covariance_penalty(latents), 1e-9))
+        judge_penalty(f"{what}latents of shape {(N, L)}", loss, losses.covariance_penalty,
+                      mistakes_in_covariance_penalty, latents)
     compare("covariance_penalty, backward() without an argument", loss(latents)[1](),
             losses.covariance_penalty(latents)[1]())
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minijepa.gradcheck import TOLERANCE, compare, numeric_gradient, parameters_of, rounding
-from minijepa.modules import Module
 
 CLOSE = 1e-6            # two gradients agree, relative to the largest entry
 ALL_OFF = "all of them"
@@ -29,22 +28,17 @@ def same(a, b):
 
 @dataclass
 class Finding:
-    """What is said of one array (or of the call as a whole, where `gradient` is None)."""
+    """What is said of one array, or of the call as a whole."""
 
     name: str
     passed: bool
-    # lines: verdict, worst entry, how many are off
-    measured: list = field(default_factory=list)
-    diagnoses: list = field(default_factory=list)     # causes; more than one: each is a possibility
-    pattern: list = field(default_factory=list)       # a map of the errors, where no cause fits
+    measured: list = field(default_factory=list)       # the verdict, the worst entry
+    diagnoses: list = field(default_factory=list)      # causes; if several, each is a possibility
+    pattern: list = field(default_factory=list)        # a map of the errors, where no cause fits
 
     def __str__(self):
-        lines = list(self.measured)
-        if len(self.diagnoses) == 1:
-            lines.append(f"    diagnosis: {self.diagnoses[0]}")
-        lines += [
-            f"    possibly: {diagnosis}" for diagnosis in self.diagnoses if len(self.diagnoses) > 1
-        ]
+        label = "diagnosis" if len(self.diagnoses) == 1 else "possibly"
+        lines = [*self.measured, *(f"    {label}: {diagnosis}" for diagnosis in self.diagnoses)]
         if self.pattern == [ALL_OFF]:
             lines.append(f"    no cause that I know fits; the entries that are off: {ALL_OFF}")
         elif self.pattern:
@@ -79,8 +73,7 @@ def examine(layer, *inputs, rng, sizes=None, reference=None, numeric_forward=Non
     """Examine every gradient of a layer, a loss or a step: a `Report`, which prints as text.
 
     layer and inputs are those of `gradcheck.check`. sizes: {name: size} of what is at hand, to name
-    a constant factor by. reference(*inputs) -> y: the right forward, to notice one that was
-    changed.
+    a constant factor by. reference(*inputs) -> y: the right forward, if it was to stay.
     """
     return Examination(layer, inputs, rng, sizes, reference, numeric_forward).report()
 
@@ -89,16 +82,13 @@ class Examination:
     """One layer, one set of inputs, and the questions that can be asked of them."""
 
     def __init__(self, layer, inputs, rng, sizes, reference, numeric_forward):
-        self.forward = layer.forward if isinstance(layer, Module) or hasattr(layer,
-                                                                             "forward") else layer
+        self.forward = getattr(layer, "forward", layer)
         self.parameters = parameters_of(layer)
         self.inputs, self.rng, self.reference = inputs, rng, reference
         self.numeric_forward = numeric_forward or self.forward
-        self.floats = [
-            i for i, x in enumerate(inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"
-        ]
-        self.masks = [x for x in flat(inputs) if isinstance(x, np.ndarray) and x.dtype == bool]
-        self.ids = [x for x in flat(inputs) if isinstance(x, np.ndarray) and x.dtype.kind in "iu"]
+        self.floats = [i for i, x in enumerate(inputs) if is_array(x, "f")]
+        self.masks = [x for x in flat(inputs) if is_array(x, "b")]
+        self.ids = [x for x in flat(inputs) if is_array(x, "iu")]
         self.given_sizes = sizes
 
     # --- running it ------------------------------------------------------------------------------
@@ -111,13 +101,11 @@ class Examination:
                         f"it returned {describe(result)}")
         return result
 
-    def gradients(self, dy, inputs=None, backward=None):
-        """What backward leaves and returns for this dy: {name: what is there}. Adds to nothing
-        before."""
-        inputs = self.inputs if inputs is None else inputs
+    def gradients(self, dy, backward=None):
+        """What backward returns, and leaves where nothing was before: {name: what is there}."""
         for parameter in self.parameters.values():
             parameter.grad[...] = 0
-        backward = backward or self.call(inputs)[1]
+        backward = backward or self.call(self.inputs)[1]
         return self.collect(backward(np.array(dy)))
 
     def collect(self, returned):
@@ -126,16 +114,13 @@ class Examination:
                 raise Wrong("backward", f"backward must return a tuple of {len(self.floats)} "
                             f"gradients, one for each input; it returned {describe(returned)}")
         elif self.floats:
-            pair = isinstance(returned, tuple) and returned[1:] == (None,)     # nothing was told
-            returned = (returned[0] if pair else returned,)
+            returned = (returned[0] if told_nothing(returned) else returned,)
         else:
             returned = ()
         found = {self.input_name(i): dx for i, dx in zip(self.floats, returned)}
         found.update({name: parameter.grad for name, parameter in self.parameters.items()})
-        return {
-            name: np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a
-            for name, a in found.items()
-        }
+        return {name: np.array(a) if isinstance(a, (np.ndarray, np.generic)) else a
+                for name, a in found.items()}
 
     def input_name(self, index):
         return "dx" if len(self.floats) == 1 else f"gradient of input {self.floats.index(index)}"
@@ -157,8 +142,8 @@ class Examination:
     def report(self):
         try:
             return Report(self.examine())
-        except Wrong as wrong:
-            return Report([Finding(wrong.name, False, [f"{wrong.name}: WRONG"], [wrong.diagnosis])])
+        except Wrong as error:
+            return Report([wrong(error.name, f"{error.name}: WRONG", error.diagnosis)])
 
     def examine(self):
         for name in [*(self.input_name(i) for i in self.floats), *self.parameters]:
@@ -170,12 +155,11 @@ class Examination:
         y, backward = self.call(self.inputs)
         self.y = np.asarray(y)
         if self.reference is not None:
-            expected = np.asarray(self.reference(*kept))
-            if self.y.shape != expected.shape or not same(self.y, expected):
+            wanted = np.asarray(self.reference(*kept))
+            if not same(self.y, wanted):
+                shape = f" (shape {self.y.shape}, wanted {wanted.shape})"
                 raise Wrong("forward", "the forward was given and should stay: y is no longer what "
-                                       "it was"
-                            + (f" (shape {self.y.shape}, wanted {expected.shape})"
-                               if self.y.shape != expected.shape else ""))
+                            "it was" + (shape if self.y.shape != wanted.shape else ""))
         self.unchanged(kept, "forward")
         values = {name: parameter.value.copy() for name, parameter in self.parameters.items()}
         self.dy = np.array(self.rng.standard_normal(self.y.shape))
@@ -188,10 +172,10 @@ class Examination:
         returned = backward(dy)
         findings = []
         if not np.array_equal(dy, self.dy):
-            findings.append(Finding("dy", False, ["dy: WRONG, it is not what it was before the "
-                                                  "call"], [
+            findings.append(wrong(
+                "dy", "dy: WRONG, it is not what it was before the call",
                 "backward writes into dy, the array that it is given. Others still need it (a "
-                "layer that feeds two places gives both the same dy): make a new array instead"]))
+                "layer that feeds two places gives both the same dy): make a new array instead"))
         self.unchanged(kept, "backward")
         for name, value in values.items():
             if not np.array_equal(self.parameters[name].value, value):
@@ -216,44 +200,40 @@ class Examination:
         """The finding for one array."""
         n, projected = self.numeric(self.dy, name)
         if not isinstance(a, np.ndarray):
-            kind = "nothing was returned (None)" if a is None else f"{describe(a)} was returned"
-            return Finding(name, False, [f"{name}: WRONG, {kind}"], [
-                "the function backward ends without `return`" if a is None and len(self.floats) == 1
-                else "None stands in its place in the tuple that backward returns" if a is None else
-                f"a gradient is a NumPy array of the shape of what it belongs to: here {n.shape}"
-            ])
+            if a is not None:
+                return wrong(name, f"{name}: WRONG, {describe(a)} was returned", "a gradient is a "
+                             f"NumPy array of the shape of what it belongs to: here {n.shape}")
+            return wrong(name, f"{name}: WRONG, nothing was returned (None)",
+                         "the function backward ends without `return`" if len(self.floats) == 1 else
+                         "None stands in its place in the tuple that backward returns")
         if a.shape != n.shape:
-            return Finding(name, False,
-                           [f"{name}: WRONG, its shape is {a.shape}, wanted {n.shape}"],
-                           [self.wrong_shape(a, n)])
+            return wrong(name, f"{name}: WRONG, its shape is {a.shape}, wanted {n.shape}",
+                         self.wrong_shape(a, n))
         if a.dtype != n.dtype and a.dtype.kind != "f":
-            return Finding(
-                name, False, [f"{name}: WRONG, its dtype is {a.dtype}, wanted {n.dtype}"],
-                [f"numbers were rounded to {a.dtype}: make the array with dtype=x.dtype"])
+            return wrong(name, f"{name}: WRONG, its dtype is {a.dtype}, wanted {n.dtype}",
+                         f"numbers were rounded to {a.dtype}: make the array with dtype=x.dtype")
         floor = rounding(self.y, self.dy)
         gradient = compare(name, projected, self.array(name), a.astype(np.float64), n, floor=floor)
+        near = ", ".join(map(str, gradient.kinks))
         if gradient.passed and a.dtype == n.dtype and not in_float32(a):
-            line = f"{name} {n.shape}: right, relative error {gradient.error:.1e}"
-            near = ", ".join(map(str, gradient.kinks))
-            return Finding(name, True, [line + (f" (a kink next to {near}: differences cannot tell "
-                                                "there)"
-                                                if gradient.kinks else "")])
+            kink = f" (a kink next to {near}: differences cannot tell there)" if near else ""
+            return Finding(name, True, [f"{name} {n.shape}: right, relative error "
+                                        f"{gradient.error:.1e}{kink}"])
         smooth = np.ones(n.shape, bool)
         for index in gradient.kinks:
             smooth[index] = False
         allowed = max(TOLERANCE * np.abs(np.concatenate([a.ravel(), n.ravel()])).max(), floor)
         off = smooth & ~(np.abs(a - n) < allowed)
-        worst = np.unravel_index(
-            np.argmax(np.where(smooth, np.nan_to_num(np.abs(a - n), nan=np.inf), -1)), n.shape)
+        error = np.where(smooth, np.nan_to_num(np.abs(a - n), nan=np.inf), -1)
+        worst = np.unravel_index(np.argmax(error), n.shape)
         measured = [f"{name} {n.shape}: WRONG, relative error {gradient.error:.1e}, "
                     f"{off.sum()} of {n.size} entries are off",
                     f"    worst entry {list(map(int, worst))}: yours {a[worst] + 0:.6g}, "
                     f"finite differences {n[worst] + 0:.6g}"]
         if gradient.error > 1e-3:
             measured.append("    float precision cannot do this: rounding stays below 1e-7 here")
-        if gradient.kinks:
-            measured.append(f"    a kink next to {', '.join(map(str, gradient.kinks))}: left out "
-                            "of this")
+        if near:
+            measured.append(f"    a kink next to {near}: left out of this")
         diagnoses = self.diagnose(name, a, n, smooth, off)
         return Finding(name, False, measured, diagnoses,
                        [] if diagnoses else error_map(a, n, smooth, off))
@@ -264,26 +244,23 @@ class Examination:
         if any(same(a.transpose(axes), n) for axes in itertools.permutations(range(a.ndim))):
             return "transposed: the right numbers, with the axes swapped"
         if a.size == n.size and same(a.reshape(n.shape), n):
-            return ("the right numbers, in another shape: reshape to "
-                    f"{n.shape}, that of the array it belongs to")
+            return f"the right numbers, in another shape: reshape to that of its array, {n.shape}"
         for axis in range(a.ndim):
             for axes in (axis,), tuple(range(axis + 1)):
                 if same(a.sum(axis=axes), n):
-                    return ("not summed: what was used for each place along axis "
-                            f"{', '.join(map(str, axes))} gets a gradient from each, and they add "
-                            "up")
+                    along = ", ".join(map(str, axes))
+                    return (f"not summed: what was used for each place along axis {along} gets a "
+                            "gradient from each, and they add up")
         for axis in range(n.ndim):
-            if any(
-                    same(a.reshape(-1), part.reshape(-1))
-                    for part in (n.sum(axis=axis), n.mean(axis=axis))):
-                return f"axis {axis} of the gradient was summed or averaged away"
+            for part in n.sum(axis=axis), n.mean(axis=axis):
+                if same(a.ravel(), part.ravel()):
+                    return f"axis {axis} of the gradient was summed or averaged away"
         if a.T.shape == n.shape:
             return "the axes are swapped, and the numbers are not the right ones either"
         return f"a gradient has the shape of what it belongs to: here {n.shape}"
 
     def diagnose(self, name, a, n, smooth, off):
-        """The causes that the evidence leaves: one where it singles it out, none where nothing
-        fits."""
+        """The causes that the evidence leaves: one, or several, or none where nothing fits."""
         if not np.isfinite(a).all():
             bad = list(map(int, np.argwhere(~np.isfinite(a))[0]))
             return [f"NaN or infinity, first at {bad}: look for a division by zero, a root or "
@@ -301,10 +278,9 @@ class Examination:
                     "division by zero",
                     "the differences are not precise enough: y is very large, or very curved, here"]
         if not a.any():
-            return [
-                "zero everywhere: nothing was " + ("added to the gradient of this parameter"
-                                                   if name in self.parameters else "passed on")
-            ]
+            is_parameter = name in self.parameters
+            return ["zero everywhere: nothing was "
+                    + ("added to the gradient of this parameter" if is_parameter else "passed on")]
         if not n.any():
             if self.numeric_forward != self.forward and name.startswith("target_encoder"):
                 return ["the gradient flows into the target branch: the stop-gradient is missing"]
@@ -326,10 +302,10 @@ class Examination:
         if same(self.gradients(other)[name], self.analytic[name]):
             ones = np.ones_like(self.dy)
             right = same(self.gradients(ones)[name], self.numeric(ones, name)[0])
+            only = ("; it is right for a dy of all ones only, which is why such a check does not "
+                    "see it")
             return ["the upstream gradient dy is ignored: with another dy yours stays the same"
-                    + ("; it is right for a dy of all ones only, which is why such a check does "
-                       "not see it"
-                       if right else "")]
+                    + (only if right else "")]
 
     def ask_linear(self, name, a, n, off):
         """Every backward is linear in dy."""
@@ -371,18 +347,18 @@ class Examination:
                 size = int(np.prod([value for _, value in group]))
                 text = " × ".join(f"{name} ({value})" for name, value in group)
                 if size > 1:
-                    yield float(size), f"{text}: a sum where a mean was asked"
-                    yield 1 / size, f"1 / {text}: divided by it once too often"
-                    yield 2.0 * size, f"2 × {text}: a sum where a mean was asked, and a 2 too many"
-                    yield size / 2, (f"{text} / 2: a sum where a mean was asked, without the 2 of "
-                                     "the square")
-                    yield 2 / size, f"2 / {text}: divided by it once too often, and a 2 too many"
-                    yield 1 / (2 * size), (f"1 / (2 × {text}): divided by it once too often, "
-                                           "without the 2 of the square")
+                    summed, divided = "a sum where a mean was asked", "divided by it once too often"
+                    many, without = "and a 2 too many", "without the 2 of the square"
+                    yield float(size), f"{text}: {summed}"
+                    yield 1 / size, f"1 / {text}: {divided}"
+                    yield 2.0 * size, f"2 × {text}: {summed}, {many}"
+                    yield size / 2, f"{text} / 2: {summed}, {without}"
+                    yield 2 / size, f"2 / {text}: {divided}, {many}"
+                    yield 1 / (2 * size), f"1 / (2 × {text}): {divided}, {without}"
 
     def sizes_at_hand(self):
         """{name: size} from the shapes of the first input and of the output."""
-        arrays = [x for x in flat(self.inputs) if isinstance(x, np.ndarray)]
+        arrays = [x for x in flat(self.inputs) if is_array(x)]
         sizes = {}
         if arrays and arrays[0].ndim:
             shape = arrays[0].shape
@@ -414,19 +390,18 @@ class Examination:
                         "that are only padding get a gradient, and should get none"]
             count, length = mask.sum(axis=1), mask.shape[1]
             share = (count / length)[(slice(None),) + (None,) * (a.ndim - 1)]
-            for wrong, meaning in ((share, "the length with its padding"),
-                                   (count.max() and share * length, "1")):
-                if same(np.where(padding[(...,) + (None,) * (a.ndim - mask.ndim)], 0, a),
-                        wrong * n):
-                    also = "; and padding, which should get no gradient, gets one" if a[
-                        padding].any() else ""
+            seen = np.where(padding[(...,) + (None,) * (a.ndim - mask.ndim)], 0, a)
+            gets = "; and padding, which should get no gradient, gets one"
+            for times, divisor in (share, "the length with its padding"), (share * length, "1"):
+                if same(seen, times * n):
                     return ["padding is not masked in the count: each sentence is divided by "
-                            f"{meaning} instead of by its own number of tokens{also}"]
+                            f"{divisor} instead of by its own number of tokens"
+                            + (gets if a[padding].any() else "")]
 
     def ask_repeated_ids(self, name, a, n, off):
         """Are the rows that are off just those of the ids that occur more than once?"""
-        if name not in self.parameters or len(
-                self.ids) != 1 or self.y.shape[:-1] != self.ids[0].shape:
+        shapes = [ids.shape for ids in self.ids]
+        if name not in self.parameters or shapes != [self.y.shape[:-1]]:
             return
         ids, places, counts = np.unique(self.ids[0].ravel()[::-1], return_index=True,
                                         return_counts=True)
@@ -475,13 +450,13 @@ class Examination:
                 part[where] = self.dy[where]
                 alone = self.numeric(part, name)[0]
                 which = "last" if place else "first"
+                one = f"the {which} of the {size} along axis {axis} of dy"
                 if same(a, alone):
-                    alone = (f"yours is the gradient from the {which} of the {size} along axis "
-                             f"{axis} of dy alone")
-                    return [f"the others are left out: {alone}"] + \
-                           [f"overwritten where it should add up: {alone}"] * (which == "last")
+                    causes = ["the others are left out", "overwritten where it should add up"]
+                    return [f"{cause}: yours is the gradient from {one} alone"
+                            for cause in causes[:2 if place else 1]]
                 if alone.any() and same(a, n - alone):
-                    return [f"the {which} of the {size} along axis {axis} of dy is left out"]
+                    return [f"{one} is left out"]
 
     def ask_x(self, name, a, n, off):
         """Another x: the true gradient changes; does yours?"""
@@ -504,10 +479,10 @@ class Examination:
         findings = []
         for name, parameter in self.parameters.items():
             if parameter.grad is not grads[name]:
-                findings.append(Finding(name, False, [f"{name}.grad: WRONG, it is another array "
-                                                      "than before"], [
-                    f"overwritten where it should add up: {name}.grad was replaced by a new array, "
-                    "so the flat vector of all gradients no longer sees it. Add into it with +="]))
+                findings.append(wrong(
+                    name, f"{name}.grad: WRONG, it is another array than before", "overwritten "
+                    f"where it should add up: {name}.grad was replaced by a new array, so the flat "
+                    "vector of all gradients no longer sees it. Add into it with +="))
         if findings:
             return findings
         _, backward = self.call(self.inputs)
@@ -516,27 +491,30 @@ class Examination:
         for name in self.parameters:
             if not same(again[name], 2 * self.analytic[name]):
                 once = same(again[name], self.analytic[name])
-                findings.append(
-                    Finding(name, False, [f"{name}.grad: WRONG after a second call"], [
-                        "overwritten where it should add up: a second backward should add to what "
-                        "is there (a layer used twice has two paths to the loss), and " +
-                        ("the first is lost. Use += in place of ="
-                         if once else "here it gives something else")
-                    ]))
+                findings.append(wrong(
+                    name, f"{name}.grad: WRONG after a second call", "overwritten where it should "
+                    "add up: a second backward should add to what is there (a layer used twice has "
+                    "two paths to the loss), and "
+                    + ("the first is lost. Use += in place of =" if once else
+                       "here it gives something else")))
         if findings:
             return findings
         other = [self.rng.permuted(x) if i in self.floats else x for i, x in enumerate(self.inputs)]
         _, backward = self.call(self.inputs)
-        # a second use, before the first is undone
-        self.call(other)
+        self.call(other)                               # a second use, before the first is undone
         for name, a in self.gradients(self.dy, backward=backward).items():
             if not isinstance(a, np.ndarray) or not same(a, self.analytic[name]):
-                return [Finding(name, False, [f"{name}: WRONG when another forward comes before "
-                                              "its backward"], [
-                    "the wrong saved value: what forward saved was overwritten by the next forward "
-                    "(in self?). Keep it in a local variable of forward, which the backward of "
-                    "that call sees"])]
+                return [wrong(
+                    name, f"{name}: WRONG when another forward comes before its backward", "the "
+                    "wrong saved value: what forward saved was overwritten by the next forward (in "
+                    "self?). Keep it in a local variable of forward, which the backward of that "
+                    "call sees")]
         return []
+
+
+def wrong(name, verdict, diagnosis):
+    """The finding where the cause is plain."""
+    return Finding(name, False, [verdict], [diagnosis])
 
 
 class Wrong(Exception):
@@ -555,6 +533,15 @@ def in_float32(a):
 
 def same_to(a, n, tolerance):
     return a.shape == n.shape and np.abs(a - n).max() <= tolerance * np.abs(n).max()
+
+
+def is_array(x, kinds="biuf"):
+    return isinstance(x, np.ndarray) and x.dtype.kind in kinds
+
+
+def told_nothing(returned):
+    """Whether it is (ds_x, None), as of a predictor: it was told no z that has a gradient."""
+    return isinstance(returned, tuple) and len(returned) == 2 and returned[1] is None
 
 
 def flat(values):
@@ -577,8 +564,7 @@ def ranges(wanted):
 
 
 def error_map(a, n, smooth, off, rows=12, columns=40):
-    """A map of the errors, a character an entry: . agrees, - opposite sign, 0 yours is zero, x
-    else."""
+    """A map of the errors, a character for each entry."""
     marks = np.select([~smooth, ~off, same_entries(a, -n), a == 0], list("^.-0"), "x")
     if (marks == "x").all():
         return [ALL_OFF]

@@ -1,5 +1,4 @@
-"""The list of the exercises in its order, their hints, and where the package has their solutions.
-"""
+"""The exercises in their order, their hints, and where the package has their solutions."""
 
 TITLES = {
     "finite_differences": "finite differences: the slope, measured",
@@ -37,8 +36,8 @@ HINTS = {
         "parentheses: a / 2 * ε is (a / 2)·ε.",
         "x[index] += ε and then x[index] -= ε does not always give back the same number, since "
         "both round. Keep the number that was there: kept = x[index].",
-        "kept = x[index]; x[index] = kept + epsilon; right = f(); x[index] = kept − epsilon; left "
-        "= f(); x[index] = kept.",
+        "kept = x[index]; x[index] = kept + epsilon; right = f(); x[index] = kept − epsilon; "
+        "left = f(); x[index] = kept.",
     ),
     "relu": (
         "Where x_i > 0, y_i is x_i: nudge x_i, and y_i moves by as much. Where x_i < 0, y_i is 0 "
@@ -69,8 +68,8 @@ HINTS = {
         "the first token does? And when x_bte of the padding does?",
         "y_be = Σ_t share_bt · x_bte, so dx_bte = share_bt · dy_be: the same dy goes to every "
         "token of the sentence, each with its share.",
-        "share has the shape (B, T, 1) and dy (B, E): give dy an axis for the tokens, dy[:, None, "
-        ":], and let them broadcast to (B, T, E).",
+        "share has the shape (B, T, 1) and dy (B, E): give dy an axis for the tokens, "
+        "dy[:, None, :], and let them broadcast to (B, T, E).",
     ),
     "embedding": (
         "Row v of the table appears in y wherever ids == v. Each of these places sends a gradient "

@@ -18,9 +18,13 @@ import numpy as np
 SECONDS = 20            # a check that takes longer is ended
 
 
+def name_of(path):
+    """The exercise of a file."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
 def verdict(path, show_output):
-    """Run the check of the file in another process: (status, text), status passed, todo or wrong.
-    """
+    """Check the file in another process: (status, text), the status passed, todo or wrong."""
     file = os.path.basename(path)
     with tempfile.TemporaryDirectory() as folder:
         out, trace = os.path.join(folder, "verdict"), os.path.join(folder, "trace")
@@ -48,13 +52,12 @@ def blame(error, path):
     if isinstance(error, SyntaxError) and error.filename:
         return (f"{os.path.basename(error.filename)}, line {error.lineno}: {error.msg} "
                 "(Python cannot read the file)")
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__)
-        if os.path.dirname(os.path.abspath(frame.filename)) == folder
-        and not frame.filename.startswith("<")
-    ]
-    what = "it calls exit()" if isinstance(error,
-                                           SystemExit) else f"{type(error).__name__}: {error}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+              if os.path.dirname(os.path.abspath(frame.filename)) == folder
+              and not frame.filename.startswith("<")]
+    what = f"{type(error).__name__}: {error}"
+    if isinstance(error, SystemExit):
+        what = "it calls exit()"
     if not frames:
         return f"{os.path.basename(path)}: {what}"
     where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"
@@ -68,9 +71,8 @@ def check(path):
     """Import the file and check it: (status, text)."""
     from minijepa.exercises.checks import CHECKS
 
-    name = os.path.splitext(os.path.basename(path))[0]
-    # the files import one another
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    name = name_of(path)
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))                 # for its imports
     try:
         spec = importlib.util.spec_from_file_location(name, path)
         learner = sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -65,28 +65,27 @@ def shoot(position, velocity, rng, q, dtype=np.float32):
 
 
 def passing(films):
-    """Films in which the ball, seen at first, goes behind the chair, and is out of it at the end.
+    """Films in which the ball, seen at first, goes behind the chair once, and comes out of it.
 
     Their numbers (n,), and for each the frame in which the ball is hidden first, and that in which
-    it is back.
+    it is back: so early that it would be back by the end were it LATE.
     """
     hidden = films.hidden
     enters = np.where(hidden.any(axis=1), hidden.argmax(axis=1), -1)           # (N,)
     after = np.arange(hidden.shape[1]) > enters[:, None]
     leaves = (after & ~hidden).argmax(axis=1)
-    passes = (enters >= WINDOW) & (leaves > enters + 2) & ~hidden[:, -3:].any(axis=1)
+    passes = (enters >= WINDOW) & (leaves > enters + 2) & ~hidden[:, -1 - LATE:].any(axis=1)
     passes &= hidden.sum(axis=1) == leaves - enters    # once
     return np.flatnonzero(passes), enters[passes], leaves[passes]
 
 
-def impossible(position, enters, leaves):
+def impossible(position, velocity, enters, leaves):
     """{kind: position (n, T)}: as it was until the ball is hidden, then not as physics says."""
     n, T = position.shape
     frame, row = np.arange(T), np.arange(n)[:, None]
     middle = (CHAIR.start + CHAIR.stop) / 2
     late = np.maximum(frame - LATE, np.minimum(frame, enters[:, None]))        # it waits behind it
-    direction = np.sign(position[row[:, 0], leaves] - middle)[:, None]
-    forward = position + AHEAD_OF * direction
+    forward = position + AHEAD_OF * np.sign(velocity)
     forward = np.minimum(np.maximum(forward, 2 * LEFT - forward), 2 * RIGHT - forward)
     changed = {
         "comes back": 2 * middle - position,
@@ -104,7 +103,7 @@ def pairs(films, seed, q):
     They differ in where the ball is, and only from where it is hidden on.
     """
     numbers, enters, leaves = passing(films)
-    possible = films.position[numbers]
-    kinds = {"possible": possible, **impossible(possible, enters, leaves)}
+    possible, velocity = films.position[numbers], films.velocity[numbers]
+    kinds = {"possible": possible, **impossible(possible, velocity, enters, leaves)}
     return {kind: shoot(position, position, np.random.default_rng(seed), q, films.frames.dtype)
             for kind, position in kinds.items()}

@@ -1,5 +1,4 @@
-"""Reads the solutions beside this file (README.txt says how they are written) and runs their
-checks."""
+"""Reads the solutions beside this file, as README.txt says they are written, and checks them."""
 
 import contextlib
 import importlib.util
@@ -51,27 +50,31 @@ def edited(stub, text):
         old, new = ([line[2:] for line in block.strip("\n").split("\n")] for block in (old, new))
         if not any(old):
             continue                                   # the stub as it stands
-        found = [
-            at for at in range(len(lines))
-            if [line.strip() for line in lines[at:at + len(old)]] == [line.strip() for line in old]
-        ]
+        wanted = [line.strip() for line in old]
+        found = [at for at in range(len(lines))
+                 if [line.strip() for line in lines[at:at + len(old)]] == wanted]
         assert len(found) == 1, f"{old} is {len(found)} times in the stub"
         width = len(lines[found[0]]) - len(lines[found[0]].lstrip())
         lines[found[0]:found[0] + len(old)] = indented("\n".join(new), width).split("\n")
     return "\n".join(lines)
 
 
+def stub_of(name):
+    """The file of an exercise as it is given."""
+    return (STUBS / f"{name}.py").read_text(encoding="utf-8")
+
+
 def read(name):
     """The solutions of one exercise."""
-    stub = (STUBS / f"{name}.py").read_text(encoding="utf-8")
     text = (HERE / f"{name}.txt").read_text(encoding="utf-8")
-    for kind, title, body in re.findall(r"^### (right|wrong): (.+)\n((?:(?!### "
-                                        r"(?:right|wrong):).*\n?)+)", text, re.M):
+    _, *parts = re.split(r"^### (right|wrong): (.+)\n", text, flags=re.M)
+    for kind, title, body in zip(parts[::3], parts[1::3], parts[2::3]):
         marks = re.findall(r"^### (says|map)(?:: (.*))?$", body, re.M)
         code = re.sub(r"^### .*\n", "", body, flags=re.M).strip("\n")
-        whole = code.startswith(("import ", "from "))
-        source = code + "\n" if whole else edited(stub, code) if code.startswith("-") else filled(
-            stub, code)
+        if code.startswith(("import ", "from ")):
+            source = code + "\n"
+        else:
+            source = (edited if code.startswith("-") else filled)(stub_of(name), code)
         yield Solution(name, title, kind == "right", source,
                        [says for mark, says in marks if mark == "says"], ("map", "") in marks)
 
@@ -100,13 +103,12 @@ def imported(name, source, folder):
 
 
 def report_on(solution, folder):
-    """What the exercise's check says of a solution: "" where it passes. An error is part of what it
-    says."""
+    """What the check says of a solution, or the error that it raises; "" where it passes."""
     from minijepa.exercises.checks import CHECKS
 
     try:
-        with imported(solution.exercise, solution.source,
-                      folder) as module, np.errstate(all="ignore"):
+        with (imported(solution.exercise, solution.source, folder) as module,
+              np.errstate(all="ignore")):
             return CHECKS[solution.exercise](module)
     except Exception as error:                         # the runner says where
         return f"{type(error).__name__}: {error}"

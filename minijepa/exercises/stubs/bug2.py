@@ -29,8 +29,7 @@ def mse(prediction, target):
 
 if __name__ == "__main__":
     rng = np.random.default_rng(0)
-    # a batch of one: (1, 6)
-    prediction, target = rng.standard_normal((2, 1, 6))
+    prediction, target = rng.standard_normal((2, 1, 6))                        # a batch of one
 
     def loss():
         return mse(prediction, target)[0]

@@ -5,9 +5,9 @@
     backward: dpredictions (K, B, L)  ->  (ds_x (B, L), None), as nothing is told here; adds to the
               gradients of the net
 
-`python -m minijepa.exercises check bug6` finds an error, though every gradient is right.
-Mend it; then think of a program in which this bug would make a gradient wrong, and how long you
-would look for it.
+`python -m minijepa.exercises check bug6` finds an error, though every gradient is right. Mend it;
+then think of a program in which this bug would make a gradient wrong, and how long you would look
+for it.
 """
 
 import numpy as np

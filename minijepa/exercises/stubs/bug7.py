@@ -34,8 +34,7 @@ if __name__ == "__main__":
     value, grad = np.array([1.0, 2.0, 3.0]), np.array([0.5, -0.1, 4.0])
     optimizer = Adam(value, grad, learning_rate=0.1)
     optimizer.step()
-    # after the first step, with the bias correction
-    m_hat, v_hat = grad, grad**2
+    m_hat, v_hat = grad, grad**2                       # after one step, with the correction
     wanted = np.array([1.0, 2.0, 3.0]) - 0.1 * m_hat / (np.sqrt(v_hat) + 1e-8)
     assert np.allclose(value, wanted), "naive check: failed"
     print("naive check: passed")

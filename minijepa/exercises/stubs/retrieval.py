@@ -12,8 +12,8 @@ points nowhere, so its cosine with anything is 0, and not NaN. (TINY, the smalle
 float32, stands in for a zero that would be divided by.)
 
 The check looks at: the cosines against a plain loop, for rows from tiny to large and rows of zeros,
-in float64 and float32; the ids and their order, for several counts; and that the inputs
-are left as they were.
+in float64 and float32; the ids and their order, for several counts; and that the inputs are left as
+they were.
 """
 
 import numpy as np
