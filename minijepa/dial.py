@@ -59,15 +59,14 @@ def best(world, settings, seeds, rates, live):
 def models_of(world):
     """{label: options}: the world's own model, and the first that it is compared with."""
     label, changes = next(iter(world.comparisons.items()))
-    return {"JEPA": {}, label: {key: value for key, value in changes.items()
-                                if key != "learning_rate"}}
+    return {"JEPA": {}, label: changes}
 
 
 def columns_of(world):
     """Of the dial's table."""
     labels = ["JEPA", *world.comparisons]
     return {"q": ("q", ".2f"), "model": ("model", f"<{max(map(len, labels))}"),
-            "rate": ("rate", ".4f"), **{key: world.columns[key] for key in world.dial}}
+            "rate": ("rate", "g"), **{key: world.columns[key] for key in world.dial}}
 
 
 def table(report):

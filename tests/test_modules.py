@@ -78,6 +78,7 @@ def test_a_shared_module_is_in_the_vector_once_and_has_both_names():
     model.right.value[:] = 1                           # one stretch under both names
     expected = np.concatenate([model.scale.value, np.ones(2 * 3 + 3), model.left.layers[2].value])
     assert np.array_equal(model.value, expected)
+    assert not hasattr(model.left.layers[1], "value")  # nor a stretch of no parameters
 
 
 def test_each_module_has_its_own_stretch_of_the_vectors():
@@ -152,8 +153,7 @@ class Branches(Module):
 def test_a_stretch_never_holds_another_modules_parameters():
     model = Branches(np.random.default_rng(0)).flatten()
     assert model.value.size == 3 * 12 and model.one.value.size == 2 * 12
-    # the other's layer lies between its two
-    assert not hasattr(model.two, "value")
+    assert not hasattr(model.two, "value")             # the other's layer lies between its two
     model.two.layers[1].value[:] = 7
     assert (model.value == 7).sum() == 12 and not (model.one.value == 7).any()
 
