@@ -7,7 +7,7 @@ COMMANDS = {
     'minijepa.ask "the cat climbed up the __"': "the words that fit the blank",
     "minijepa.gradcheck": "every backward against finite differences",
     "minijepa.train video": "the ball that rolls behind a chair (about 20 seconds)",
-    "minijepa.dial video": "the same as its look becomes chance, beside pixels (15 minutes)",
+    "minijepa.dial video": "the same as its look becomes chance, beside pixels (half an hour)",
     "minijepa.collapse": "ten ways to train, and which of them collapse (about half a minute)",
     "minijepa.exercises": "write the backward passes yourself",
 }

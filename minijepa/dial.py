@@ -37,7 +37,7 @@ def measured(world, given):
     training = Training.start(world, given)
     for _ in training.rows():
         pass
-    numbers = training.world.dial_measure(training.model)
+    numbers = training.world.probe(training.model)
     return {key: numbers[key] for key in world.dial}
 
 
@@ -67,12 +67,6 @@ def columns_of(world):
     labels = ["JEPA", *world.comparisons]
     return {"q": ("q", ".2f"), "model": ("model", f"<{max(map(len, labels))}"),
             "rate": ("rate", "g"), **{key: world.columns[key] for key in world.dial}}
-
-
-def table(report):
-    """The text of a report that --json wrote."""
-    columns = columns_of(WORLDS[report["world"]])
-    return "\n".join([heading(columns), *(line(row, columns) for row in report["rows"])])
 
 
 def main(argv=None):

@@ -22,8 +22,8 @@ from minijepa import dial
 from minijepa.options import UserError, heading, line, run
 from minijepa.worlds import world_class
 
-RELATIVE, ABSOLUTE = 0.25, 0.1               # on another processor sums are rounded otherwise, and
-#                                              a training goes on from there
+# On another processor sums are rounded otherwise, and a training goes on from there
+RELATIVE, ABSOLUTE = 0.25, 0.1
 
 
 def numbers_of(seed, arguments):
@@ -69,7 +69,8 @@ def spread(key, numbers, form):
 def shown(report, only=()):
     """The text of a table that was kept; of all columns, or of some."""
     if "rows" in report:
-        return dial.table(report)
+        columns = dial.columns_of(world_class(report["world"]))
+        return "\n".join([heading(columns), *(line(row, columns) for row in report["rows"])])
     runs, columns = report["runs"], world_class(report["arguments"][0]).columns
     lines = [f"python -m minijepa.train {' '.join(report['arguments'])}, seeds {report['seeds']}: "
              "mean [worst]"]

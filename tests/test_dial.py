@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tables
 from circle import Circle
 
 from minijepa import dial
@@ -39,7 +40,7 @@ class Dialled(Circle):
                    "a third that the dial leaves out": {"batch_size": 4}}
     dial = {"std": 1, "relative_loss": -1}
 
-    def dial_measure(self, model):
+    def probe(self, model):
         return drawn(**self.config)
 
 
@@ -107,7 +108,7 @@ def test_the_table_has_the_medians_at_each_models_own_best_rate(keys, monkeypatc
         assert (float(q), model) == (row["q"], row["model"])
         assert list(map(float, numbers)) == pytest.approx(
             [row["rate"], *(row[key] for key in keys)], abs=0.0000501)
-    assert dial.table(report) == "\n".join([titles, *lines])
+    assert tables.shown(report) == "\n".join([titles, *lines])
 
 
 def test_epochs_are_those_asked_for(capsys):

@@ -474,13 +474,12 @@ def test_a_step_that_treats_the_target_in_another_way_fails(treatment):
 # The standard checks
 
 def standard_inputs(monkeypatch, seed):
-    """The (model, x, y) of the three steps and the ids of the Embedding; nothing is measured."""
+    """The (model, x, y) of the three steps, and all ids that a layer is given; nothing measured."""
     steps, layers = [], []
     monkeypatch.setattr(gradcheck, "check_step", lambda *step, rng: steps.append(step[:3]) or [])
-    monkeypatch.setattr(gradcheck, "check", lambda *inputs, **_: layers.append(inputs) or [])
+    monkeypatch.setattr(gradcheck, "check", lambda _, *inputs, rng: layers.extend(inputs) or [])
     list(gradcheck.standard_checks(np.random.default_rng(seed)))
-    ids, = [inputs for layer, *inputs in layers if isinstance(layer, Embedding)]
-    return steps, ids[0]
+    return steps, [x for x in layers if x.dtype.kind == "i"]
 
 
 def test_the_sizes_of_a_step_are_different_primes(monkeypatch):
@@ -498,16 +497,18 @@ def test_the_sizes_of_a_step_are_different_primes(monkeypatch):
 
 
 def test_every_word_and_every_length_of_sentence_is_checked(monkeypatch):
-    lengths, words, context, targets = set(), set(), set(), set()
+    lengths, context, targets, *told = set(), set(), set(), set(), set()
     for seed in range(25):
         steps, ids = standard_inputs(monkeypatch, seed)
-        words |= set(ids.flat)
+        for seen, there in zip(told, ids, strict=True):                # Embedding; Each
+            seen |= set(there.flat)
         for model, (ids, mask), y in steps:
             lengths |= set(mask.sum(axis=1))
             context |= set(ids.flat)
             targets |= set(y.flat)
     assert lengths == set(range(1, mask.shape[1] + 1))
-    assert words == context == targets == set(range(len(model.embedding.weight.value)))
+    words = set(range(len(model.embedding.weight.value)))
+    assert [context, targets, *told] == [words] * 4
 
 
 # The command

@@ -73,9 +73,10 @@ def test_a_long_training_is_saved_on_the_way(tmp_path, monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_keeps_what_is_done(tmp_path, number):
     path = tmp_path / "a.npz"
-    with subprocess.Popen([sys.executable, "-u", "-m", "minijepa.train", "--epochs", "100000",
-                           "--save", str(path)], stdout=subprocess.PIPE, text=True,
-                          env=ENVIRONMENT) as process:
+    command = [sys.executable, "-u", "-m", "minijepa.train", "--epochs", "100000", "--save", path]
+    heeded = lambda: signal.signal(number, signal.SIG_DFL)     # what runs behind & ignores Ctrl-C
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT,
+                          preexec_fn=heeded) as process:
         while "     0  " not in process.stdout.readline():     # trains
             pass
         time.sleep(0.5)
