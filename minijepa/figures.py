@@ -57,7 +57,8 @@ def plot_training(training, history, others, path):
     *own, over_training = panels[0]
     for axes, plot in zip(own, world.plots):
         plot(world, axes, training.model, others)
-        axes.legend(fontsize=7)
+        if axes.get_legend_handles_labels()[0]:        # a picture of pixels has none
+            axes.legend(fontsize=7)
     epochs = [row["epoch"] for row in history]
     for key, (title, _) in {"loss": ("loss", ""), **world.columns}.items():
         over_training.plot(epochs, [row[key] for row in history], label=title)

@@ -46,6 +46,13 @@ def relative_loss(predictions, targets):
     return float(np.mean(difference**2) / max(variance, TINY))
 
 
+def collapse_gauges(predictions, targets):
+    """The three above, side by side: of targets (..., L) and what is predicted of them."""
+    predictions, targets = (rows.reshape(-1, rows.shape[-1]) for rows in (predictions, targets))
+    return {"relative_loss": relative_loss(predictions, targets), "std": std(targets),
+            "effective_rank": effective_rank(targets)}
+
+
 def cosine_similarity(a, b):
     """a·b / (|a| |b|) of every row with every row: (N, L), (V, L) -> (N, V)."""
     def unit(rows):
@@ -76,6 +83,23 @@ def linear_probe(x, y, ridge=1e-6):
     gram = centred.T @ centred / len(x) + ridge * np.eye(x.shape[1])           # (D, D)
     weight = np.linalg.solve(gram, centred.T @ (y - y_mean) / len(x))          # (D,) or (D, C)
     return lambda x: (x - x_mean) @ weight + y_mean
+
+
+def choose_ridge(x, y, times=(0.01, 0.03, 0.1, 0.3, 1, 3)):
+    """The ridge with which `linear_probe` errs least on rows left out: so many times the variance.
+
+    x (N, D), y (N, C)  ->  a number. No probe is fitted N times: it predicts H·y, with the hat
+    matrix H = XXᵀ (XXᵀ + N·ridge·I)⁻¹ + 1/N, X centred, and the error of row n, were it left out,
+    is (y − H·y)_n / (1 − H_nn).
+    """
+    centred = x - x.mean(axis=0, dtype=np.float64)                             # (N, D)
+    size, vectors = np.linalg.eigh(centred @ centred.T / len(x))               # (N,), (N, N)
+    ridges, errors = np.array(times) * max(np.mean(centred**2), TINY), []
+    for ridge in ridges:
+        hat = vectors * (size / (size + ridge)) @ vectors.T + 1 / len(x)       # (N, N)
+        left_out = (y - hat @ y) / (1 - np.diag(hat))[:, None]                 # (N, C)
+        errors.append(np.sum(left_out**2))
+    return ridges[np.argmin(errors)]
 
 
 def principal_components(x, count):

@@ -272,7 +272,7 @@ def test_a_world_that_lacks_what_a_dial_needs_is_refused(member, value, monkeypa
     monkeypatch.setattr(Dialled, member, value)
     without_training(monkeypatch, 1, AssertionError("nothing should be trained"))
     assert command("dialled") == 2
-    assert re.fullmatch(r"error: the world dialled has no dial: wanted one of .*video\n",
+    assert re.fullmatch(r"error: the world dialled has no dial: wanted one of .*images\n",
                         "".join(capsys.readouterr()).replace(", dialled", ""))
 
 

@@ -15,6 +15,9 @@ from minijepa.gauges import principal_components
 from minijepa.losses import no_regularizer
 from minijepa.options import TRAINING, Option, UserError, resolve, table
 
+COLLAPSE = {"relative_loss": ("relative loss", ".4f"), "std": ("std", ".4f"),
+            "effective_rank": ("effective rank", ".2f")}   # the columns of `collapse_gauges`
+
 
 class World:
     """A world that is drawn from a seed: `prepare(rng)` draws once what it needs.

@@ -9,13 +9,13 @@ frame further on.
 
 import numpy as np
 
-from minijepa.gauges import effective_rank, linear_probe, r_squared, relative_loss, rmse, std
+from minijepa.gauges import collapse_gauges, linear_probe, r_squared, rmse
 from minijepa.jepa import JEPA
 from minijepa.layers import Sequential, perceptron
 from minijepa.modules import Module
 from minijepa.options import Option, choice, number, table, whole
 from minijepa.predictors import Residual, Rollout
-from minijepa.worlds.base import World
+from minijepa.worlds.base import COLLAPSE, World
 from minijepa.worlds.films import (AHEAD, CHAIR, FRAME, LAMPS, WIDTH, WINDOW, pairs, passing, roll,
                                    shoot)
 
@@ -67,8 +67,7 @@ class Video(World):
                 "regularizer": "vicreg", "covariance_weight": 0.05, "decay": 0.9}
     comparisons = {"pixel predictor": {"predict": "pixels"}}
     extras = {"show": "play a held-out film: reality above, what the latent believes below"}
-    columns = {"relative_loss": ("relative loss", ".4f"), "std": ("std", ".4f"),
-               "effective_rank": ("effective rank", ".2f"), "hidden_rmse": ("hidden px", ".3f"),
+    columns = {**COLLAPSE, "hidden_rmse": ("hidden px", ".3f"),
                "behind_rmse": ("all hidden px", ".3f"), "reappear_rmse": ("reappears px", ".3f"),
                "position_rmse": ("visible px", ".3f"), "velocity_r2": ("velocity R²", ".3f"),
                "lamps_r2": ("lamps R²", ".3f")}
@@ -112,9 +111,7 @@ class Video(World):
     def measure(self, model):
         """The gauges over the rolled-out latents and their targets, and what `probe` reads."""
         encoded, rolled = self.latents(model, self.held_out)
-        targets, rolled = (rows.reshape(-1, rows.shape[-1]) for rows in (encoded[:, 1:], rolled))
-        return {"relative_loss": relative_loss(rolled, targets), "std": std(targets),
-                "effective_rank": effective_rank(targets), **self.probe(model)}
+        return {**collapse_gauges(rolled, encoded[:, 1:]), **self.probe(model)}
 
     def latents(self, model, films):
         """Of all windows (N, 1 + K, latent), and those rolled out from the first (N, K, latent)."""

@@ -12,7 +12,7 @@ from minijepa.gauges import (cosine_similarity, effective_rank, linear_probe, pr
                              relative_loss, std)
 from minijepa.jepa import ToyJEPA
 from minijepa.options import Option, UserError, choice, resolve, whole
-from minijepa.worlds.base import World
+from minijepa.worlds.base import COLLAPSE, World
 from minijepa.worlds.corpus import HELD_OUT, read_corpus, words
 
 # Words of one line are interchangeable: they form a concept. A concept is what can be predicted
@@ -70,8 +70,7 @@ class Words(World):
         "corpus": Option(None, read_corpus,
                          "your own text instead of the grammar: a sentence a line, UTF-8"),
     }
-    columns = {"relative_loss": ("relative loss", ".4f"), "std": ("std", ".4f"),
-               "effective_rank": ("effective rank", ".2f"), "hits": ("held-out hits", ".2f")}
+    columns = {**COLLAPSE, "hits": ("held-out hits", ".2f")}
     probed = "context encoder"
     guess = "most frequent"
 
