@@ -169,28 +169,31 @@ def test_the_ridge_of_something_constant_is_a_number():
 
 # The world
 
+def names(blocks):
+    """For each digit, whatever its stripes, the 64 numbers from 0 to 16 that it was made of."""
+    return list(map(bytes, np.round(16 * ink_of_cells(blocks)).astype(np.uint8)))
+
+
+def all_names():
+    return names(stripe(enlarge(read_digits()[0]), np.random.default_rng(0), 0))
+
+
 def test_a_fifth_is_held_out_and_never_trained_on(world):
-    ink = enlarge(read_digits()[0])
     assert len(world.held_out) == len(world.truth) == 359 and len(set(world.train)) == 1438
-    held_out = ink_of_cells(world.held_out)
-    trained = set(map(bytes, np.round(16 * ink_of_cells(ink[world.train])).astype(np.uint8)))
-    all_digits = set(map(bytes, np.round(16 * ink_of_cells(ink)).astype(np.uint8)))
-    seen = list(map(bytes, np.round(16 * held_out).astype(np.uint8)))
-    assert set(seen) <= all_digits and not set(seen) & trained
-    for x, y, z in [next(world.batches(64, np.random.default_rng(1)))]:
-        for n in range(64):
-            digit = x[n].copy()
-            digit[z[:, n]] = y[:, n]
-            assert np.round(16 * ink_of_cells(digit[None])).astype(np.uint8).tobytes() in trained
+    every = all_names()
+    trained = {every[number] for number in world.train}
+    assert set(names(world.held_out)) == set(every) - trained
+    assert names(world.known) == [every[number] for number in world.train]
+    x, y, z = next(world.batches(64, np.random.default_rng(1)))
+    for n in range(64):
+        x[n, z[:, n]] = y[:, n]
+    assert set(names(x)) <= trained
 
 
 def test_a_probe_is_fitted_on_ten_of_each_class_of_the_training(world):
-    ink, labels = enlarge(read_digits()[0]), read_digits()[1]
-    of = {np.round(16 * ink_of_cells(each[None])).astype(np.uint8).tobytes(): (number, label)
-          for number, (each, label) in enumerate(zip(ink, labels))}
-    found = [of[cells.tobytes()] for cells in
-             np.round(16 * ink_of_cells(world.labelled)).astype(np.uint8)]
-    numbers, classes = np.array(found).T
+    of = {name: (number, label)
+          for number, (name, label) in enumerate(zip(all_names(), read_digits()[1]))}
+    numbers, classes = np.array([of[name] for name in names(world.labelled)]).T
     assert (classes.reshape(10, 100) == world.labels).all() and set(numbers) <= set(world.train)
     for draw, those in zip(world.labels, numbers.reshape(10, 100)):
         assert np.bincount(draw).tolist() == [10] * 10 and len(set(those)) == 100
@@ -340,8 +343,8 @@ def test_a_digit_is_drawn_in_characters(trained):
     for row, pixels in zip(truth, join(training.world.held_out[:1])[0]):
         for column, pixel in enumerate(pixels):
             assert row[2 * column] == row[2 * column + 1]
-            wanted = min(zip((-1, -0.5, 0, 0.5, 1), "▒░·▓█"), key=lambda way: abs(way[0] - pixel))[1]
-            assert row[2 * column] == wanted
+            off = [abs(shade - pixel) for shade in (-1, -0.5, 0, 0.5, 1)]
+            assert row[2 * column] == "▒░·▓█"[off.index(min(off))]
 
 
 def test_the_pictures_are_drawn_side_by_side(trained):
