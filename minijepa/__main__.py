@@ -8,6 +8,8 @@ COMMANDS = {
     "minijepa.gradcheck": "every backward against finite differences",
     "minijepa.train video": "the ball that rolls behind a chair (about 20 seconds)",
     "minijepa.dial video": "the same as its look becomes chance, beside pixels (half an hour)",
+    "minijepa.train images": "what is under the card: digits, half covered (about 10 seconds)",
+    "minijepa.dial images": "the same as their stripes become chance, beside pixels",
     "minijepa.collapse": "ten ways to train, and which of them collapse (about half a minute)",
     "minijepa.exercises": "write the backward passes yourself",
 }

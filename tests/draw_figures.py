@@ -75,6 +75,7 @@ FIGURES = {
     "latents": lambda path: train(["--quiet", "--plot", path]),
     "collapse": lambda path: collapse.main(["--seeds", "1", "--plot", path]),
     "ball": lambda path: train(["video", "--compare", "--quiet", "--plot", path]),
+    "digits": lambda path: train(["images", "--compare", "--quiet", "--plot", path]),
 }
 
 
