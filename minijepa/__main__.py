@@ -8,6 +8,7 @@ COMMANDS = {
     "minijepa.gradcheck": "every backward against finite differences",
     "minijepa.train video": "the ball that rolls behind a chair (about 20 seconds)",
     "minijepa.dial video": "the same as its look becomes chance, beside pixels (half an hour)",
+    "minijepa.plan": "a model that is told actions plans its way around walls (a minute)",
     "minijepa.collapse": "ten ways to train, and which of them collapse (about half a minute)",
     "minijepa.exercises": "write the backward passes yourself",
 }

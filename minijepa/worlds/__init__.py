@@ -6,10 +6,11 @@ import os
 
 from minijepa.options import UserError
 from minijepa.worlds.base import World, check_members
+from minijepa.worlds.rooms import Rooms
 from minijepa.worlds.video import Video
 from minijepa.worlds.words import Words
 
-WORLDS = {world.name: world for world in (Words, Video)}
+WORLDS = {world.name: world for world in (Words, Video, Rooms)}
 
 
 def world_class(world):

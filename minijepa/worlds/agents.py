@@ -1,0 +1,43 @@
+"""Who plays in the rooms: a model that plans, and what it is held against."""
+
+import numpy as np
+
+from minijepa.planning import Planner, TwoScales, within
+from minijepa.worlds.coarse import MACRO
+from minijepa.worlds.maps import STEP
+
+
+class Simulator(Planner):
+    """Plans in the true rooms with the true length of the way: the ceiling."""
+
+    def __init__(self, map, rng, **settings):
+        super().__init__(map, rng, STEP, distance=map.way, **settings)
+
+    def __call__(self, x, goal, truth):
+        return self.plan(*truth)[:self.acts]
+
+    def rollout(self, position, actions):
+        start = np.broadcast_to(position, actions[:, 0].shape)                 # (S, 2)
+        return self.model.follow(start, actions.swapaxes(0, 1))[1:]
+
+
+def two_scales(world, model, coarse, rng):
+    """Plans eight macro-actions coarse and eight actions fine: 16,000 rows of predictors."""
+    return TwoScales(Planner(coarse, rng, STEP, horizon=8 * MACRO, hold=MACRO, told=MACRO),
+                     world.planner(model, rng, horizon=MACRO))
+
+
+def agents(training, coarse, others, rng, settings):
+    """{name: agent}: the models, and what they are held against."""
+    world, model = training.world, training.model
+    models = {"this model": model, **others, "untrained encoder": world.untrained(training.config)}
+    rows = {label: world.planner(each, rng, **settings) for label, each in models.items()}
+    if coarse is not None:
+        rows = {"this model, two scales": two_scales(world, model, coarse, rng), **rows}
+    blind = {**settings, "distance": lambda s, goal: 0 * s[..., 0]}
+    return {**rows,
+            "greedy, one action ahead": world.planner(model, rng, horizon=1, hold=1, acts=1),
+            "without a goal": world.planner(model, rng, **blind),
+            "random": lambda x, goal, truth: within(STEP)(rng.uniform(-STEP, STEP, (1, 2))),
+            "straight, told where it is": lambda x, goal, truth: within(STEP)(truth[1:] - truth[0]),
+            "told the map and the way": Simulator(world.map, rng, **settings)}
