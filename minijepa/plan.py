@@ -1,10 +1,10 @@
 """Plan in the rooms with a model: an episode, and the success over many tasks beside controls.
 
-Questions, a run each: how far ahead? --horizon 4; why plan again? --acts 24; without a goal? a row
+Questions, a run each: how far ahead? --horizon 4; why plan again? --acts 32; without a goal? a row
 of the table; is the best action the exact one, are walls solid? train rooms --landscape --walls.
 """
 
-import time
+from time import perf_counter
 
 import numpy as np
 
@@ -32,11 +32,12 @@ OPTIONS = {**TRAINED,
            "start": Option(None, place, "where the episode starts, x,y (default: drawn)"),
            "goal": Option(None, place, "where it should end, x,y (default: drawn, another room)"),
            "tasks": Option(100, whole(0), "how many tasks success is measured on, a row"),
-           "scales": Option(1, whole(1, 2), "2: plan coarse, 8 actions at once, and fine"),
-           "horizon": Option(24, whole(1), "actions in a plan: how far ahead"),
+           "scales": Option(1, whole(1, 2), "2: plan coarse, 8 actions at once, and fine, too"),
+           "horizon": Option(32, whole(1), "actions in a plan of one scale: how far ahead"),
            "hold": Option(4, whole(1), "how long each is held; divides the horizon"),
            "acts": Option(4, whole(1), "actions that are taken before it plans again"),
            "samples": Option(200, whole(2), "plans that are drawn, in each of 5 rounds")}
+SETTINGS = "horizon", "hold", "acts", "samples"         # what every planner is given
 COLUMNS = {"agent": ("success of", "<28"), "same": ("same room", ".2f"),
            "other": ("other room", ".2f"), "ms": ("ms a plan", ".1f")}
 
@@ -46,9 +47,9 @@ def measure(world, agent, tasks):
     row, clock = {}, []
 
     def timed(*seen):
-        started = time.perf_counter()
+        started = perf_counter()
         actions = agent(*seen)
-        clock.append(time.perf_counter() - started)
+        clock.append(perf_counter() - started)
         return actions
 
     for key, other in ("same", False), ("other", True):
@@ -68,19 +69,27 @@ def shown(world, path, goal):
     return "\n".join([*map(" ".join, picture[::-1]), f"{end} after {len(path) - 1} actions"])
 
 
+def check(given, options, map):
+    """Raise UserError where what is asked for contradicts itself, or cannot be in the rooms."""
+    if options["horizon"] % options["hold"]:
+        raise UserError("--hold: wanted a divisor of the horizon, "
+                        f"was given {options['hold']} for {options['horizon']}")
+    if options["acts"] > options["horizon"]:
+        raise UserError(f"--acts: wanted at most the horizon, {options['horizon']}, "
+                        f"was given {options['acts']}")
+    for key in "start", "goal":
+        if options[key] is not None and map.solid(options[key]):
+            raise UserError(f"--{key}: wanted a place in the box of {SIZE:g} x {SIZE:g} that is "
+                            f"in no wall of the map, was given {given[key]}")
+
+
 def prepare(given, path, options, screen):
     """The trained model, and the coarse one; a mistake is told before the training."""
     trained = {key: given[key] for key in TRAINED if key in given}
     if path is not None and trained:
         raise UserError(f"--{next(iter(trained))} contradicts --model: leave it out")
     training = Training.start(Rooms, trained) if path is None else Training.load(path, Rooms)
-    if options["horizon"] % options["hold"]:
-        raise UserError("--hold: wanted a divisor of the horizon, "
-                        f"was given {options['hold']} for {options['horizon']}")
-    for key in "start", "goal":
-        if options[key] is not None and training.world.map.solid(options[key]):
-            raise UserError(f"--{key}: wanted a place in the box of {SIZE:g} x {SIZE:g} that is "
-                            f"in no wall, was given {given[key]}")
+    check(given, options, training.world.map)
     if path is None:
         for _ in training.rows(screen.progress):
             pass
@@ -95,35 +104,33 @@ def main(argv=None):
                         "without one, one is trained first, which takes a quarter of a minute")
     parser.add_argument("--compare", action="store_true", help="plan with a pixel predictor, too")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
-    add_outputs(parser, "the path, and the energy of all actions near the goal")
+    add_outputs(parser, "the path, and the energy of all actions near a goal")
     given = vars(parser.parse_args(argv))
     asked = {key: given.pop(key) for key in ("model", "json", "plot", "quiet", "compare")}
     options = resolve(OPTIONS, given)
     check_outputs([asked["json"], asked["plot"]], [asked["model"]])
-    figures, screen = figures_for(asked["plot"]), Screen(asked["quiet"])
+    figures, screen, started = figures_for(asked["plot"]), Screen(asked["quiet"]), perf_counter()
     training, coarse = prepare(given, asked["model"], options, screen)
+    seconds = perf_counter() - started
     world, rng = training.world, np.random.default_rng(training.config["seed"])
-    others = {label: compared(world, training.config, changes, screen)
+    others = {label: compared(Rooms, training.config, changes, screen)
               for label, changes in Rooms.comparisons.items() if asked["compare"]}
-    settings = {key: options[key] for key in ("horizon", "hold", "acts", "samples")}
-    players = agents(training, coarse, others, rng, settings)
-    (start,), (goal,) = world.map.tasks(1, rng)
-    start = start if options["start"] is None else options["start"]
-    goal = goal if options["goal"] is None else options["goal"]
+    players = agents(training, coarse, others, rng, {key: options[key] for key in SETTINGS})
+    start, goal = (drawn if options[key] is None else options[key] for key, (drawn,) in
+                   zip(("start", "goal"), world.map.tasks(1, rng)))
     path = world.play(next(iter(players.values())), start, goal, rng)
     screen.say(shown(world, path, goal))
-    rows = []
-    if options["tasks"]:
-        screen.say(heading(COLUMNS))
-        for name, agent in players.items():
-            rows.append({"agent": name, **measure(world, agent, options["tasks"])})
-            screen.say(line(rows[-1], COLUMNS))
-    write_json(asked["json"], {"config": training.config, "path": path.tolist(), "rows": rows,
-                               "goal": goal.tolist(), "arrived": world.arrived(path, goal)})
+    screen.say(heading(COLUMNS))
+    rows = {}
+    for name, agent in players.items() if options["tasks"] else ():
+        rows[name] = measure(world, agent, options["tasks"])
+        screen.say(line({"agent": name, **rows[name]}, COLUMNS))
+    write_json(asked["json"], {"config": training.config, "path": path.tolist(),
+                               "goal": goal.tolist(), "result": {"success": rows},
+                               "seconds": seconds})
     if figures:
-        flat = players["this model"]
-        figures.plot_panels([lambda axes: world.draw(axes, path, goal),
-                             lambda axes: world.draw_landscape(axes, flat, rng)], asked["plot"])
+        figures.plot_panels([lambda axes: world.draw(axes, path, goal), lambda axes:
+                             world.draw_landscape(axes, players["this model"], rng)], asked["plot"])
 
 
 if __name__ == "__main__":

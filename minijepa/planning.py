@@ -50,7 +50,7 @@ class Planner:
     samples, rounds and elite of `cem`.
     """
 
-    def __init__(self, model, rng, length, horizon=24, hold=4, acts=4, told=1, distance=root,
+    def __init__(self, model, rng, length, horizon=32, hold=4, acts=4, told=1, distance=root,
                  **search):
         self.model, self.rng, self.bound = model, rng, within(length)
         self.horizon, self.hold, self.acts, self.told = horizon, hold, acts, told

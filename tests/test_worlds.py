@@ -26,7 +26,8 @@ seeds = pytest.mark.parametrize("seed", [0, 1])
 # An option of a world that makes it small, where it has one
 SMALL = {"embed_dim": 3, "hidden_dim": 6, "latent_dim": 4, "batch_size": 8}
 # And what no option says: batches in an epoch, films held out
-FEWER = {"minijepa.worlds.video.STEPS": 10, "minijepa.worlds.video.PROBED": 200}
+FEWER = {"minijepa.worlds.video.STEPS": 10, "minijepa.worlds.video.PROBED": 200,
+         "minijepa.worlds.rooms.STEPS": 10, "minijepa.worlds.rooms.PROBED": 200}
 
 
 @pytest.fixture(autouse=True)
@@ -414,7 +415,7 @@ def test_a_mistake_in_a_world_is_answered_in_a_line(mistake):
 
 @pytest.mark.parametrize("name, message", [
     ("missing.py", "there is no file missing.py"),
-    ("wrods", "there is no world 'wrods': wanted words, video"),
+    ("wrods", "there is no world 'wrods': wanted words, video, rooms"),
 ])
 def test_a_world_that_is_not_there(name, message):
     for attempt in (lambda: main([name]), lambda: train(name),

@@ -21,10 +21,11 @@ class Simulator(Planner):
         return self.model.follow(start, actions.swapaxes(0, 1))[1:]
 
 
-def two_scales(world, model, coarse, rng):
-    """Plans eight macro-actions coarse and eight actions fine: 16,000 rows of predictors."""
-    return TwoScales(Planner(coarse, rng, STEP, horizon=8 * MACRO, hold=MACRO, told=MACRO),
-                     world.planner(model, rng, horizon=MACRO))
+def two_scales(world, model, coarse, rng, **settings):
+    """Plans eight macro-actions coarse and eight actions fine: 16 rows of predictors a sample."""
+    return TwoScales(
+        Planner(coarse, rng, STEP, horizon=8 * MACRO, hold=MACRO, told=MACRO, **settings),
+        world.planner(model, rng, horizon=MACRO, **settings))
 
 
 def agents(training, coarse, others, rng, settings):
@@ -33,8 +34,10 @@ def agents(training, coarse, others, rng, settings):
     models = {"this model": model, **others, "untrained encoder": world.untrained(training.config)}
     rows = {label: world.planner(each, rng, **settings) for label, each in models.items()}
     if coarse is not None:
-        rows = {"this model, two scales": two_scales(world, model, coarse, rng), **rows}
-    blind = {**settings, "distance": lambda s, goal: 0 * s[..., 0]}
+        both = {key: settings[key] for key in ("acts", "samples") if key in settings}
+        rows = {"two scales": two_scales(world, model, coarse, rng, **both), **rows}
+    # All plans are equally good, so ten are as many as it needs: the mean of `elite` of them
+    blind = {**settings, "samples": 10, "distance": lambda s, goal: 0 * s[..., 0]}
     return {**rows,
             "greedy, one action ahead": world.planner(model, rng, horizon=1, hold=1, acts=1),
             "without a goal": world.planner(model, rng, **blind),

@@ -26,7 +26,8 @@ class Coarse(World):
 
     def __init__(self, rooms, model, **given):
         self.rooms, self.model = rooms, model
-        super().__init__(**given)
+        kept = {key: rooms.config[key] for key in ("seed", "dtype")}
+        super().__init__(**{**kept, **given})
 
     def prepare(self, rng):
         self.held_out = self.walks(PROBED, rng)
@@ -42,7 +43,7 @@ class Coarse(World):
 
     def build(self, config, rng, regularizer):
         hidden, latent, code = (config[key] for key in ("hidden_dim", "latent_dim", "code_dim"))
-        width, dtype = self.rooms.config["latent_dim"], np.dtype(config["dtype"])
+        width, dtype = self.held_out[0].shape[1], np.dtype(config["dtype"])
         encoder = perceptron(width, hidden, latent, rng, dtype)
         step = Told(perceptron(latent + code, hidden, latent, rng, dtype),
                     Linear(2 * MACRO, code, rng, dtype))

@@ -57,9 +57,11 @@ class Map:
         return (walls > 0) | (np.clip(position, 0, SIZE) != position).any(axis=-1)
 
     def nearest(self, position):
-        """Where the wall nearest to it stands: (..., 2) -> (...)."""
-        walls = np.array([wall for wall, _, _ in self.walls])
-        return walls[abs(position[..., :1] - walls).argmin(axis=-1)]
+        """Of the wall nearest to it: where that stands, and how far off in y its door's edge is."""
+        x, y = np.moveaxis(position, -1, 0)
+        walls = np.array(self.walls)
+        wall, low, high = walls[abs(x[..., None] - walls[:, 0]).argmin(axis=-1)].T
+        return wall, np.minimum(abs(y - low), abs(y - high))
 
     def way(self, position, goal):
         """The length of the way around the walls, through the middles of the doors: (..., 2) × 2

@@ -10,7 +10,7 @@ import numpy as np
 from minijepa.gauges import effective_rank, linear_probe, relative_loss, rmse, std
 from minijepa.jepa import JEPA
 from minijepa.layers import Sequential, perceptron
-from minijepa.options import Option, choice, number, whole
+from minijepa.options import Option, choice, number, table, whole
 from minijepa.planning import Planner, root, squared
 from minijepa.predictors import Residual, Rollout, Told
 from minijepa.worlds.base import World
@@ -33,7 +33,7 @@ class Rooms(World):
         "predict": Option("latents", choice("latents", "pixels"), "pixels: a model of the same "
                           "size without an encoder, whose predictor gives the next picture"),
     }
-    defaults = {"epochs": 70, "batch_size": 48, "learning_rate": 4e-3, "treatment": "joint",
+    defaults = {"epochs": 70, "batch_size": 64, "learning_rate": 4e-3, "treatment": "joint",
                 "regularizer": "vicreg", "covariance_weight": 0.1, "decay": 0.3}
     comparisons = {"pixel predictor": {"predict": "pixels", "treatment": "stopgrad",
                                        "regularizer": "none"}}
@@ -114,35 +114,34 @@ class Rooms(World):
         return super().untrained({**config, "predict": "latents"})
 
     def walls(self, model, others):
-        """How often a prediction is in a room that the agent is not in: a table, in per cent."""
-        lines = [f"{'predicted in another room, which it never is':<44}  pushed  walking"]
-        for label, each in {"this model": model, **others}.items():
-            pushed, walking = self.ghosts(each)
-            lines.append(f"{label:<44}  {pushed:6.2%}  {walking:7.2%}")
-        return "\n".join(lines)
+        """How often an agent that stays in its room is predicted in another one: a table."""
+        rows = {label: self.ghosts(each) for label, each in {"this model": model, **others}.items()}
+        return table("predicted behind a wall that stops it", rows,
+                     {key: (key, ".2%") for key in rows["this model"]})
 
     def ghosts(self, model):
-        """How often an agent that stays in its room is predicted in another one.
+        """Pushed for 8 actions at the nearest wall, by its door's edge and not; and on walks.
 
-        Pushed for 8 actions into the nearest wall, and on held-out walks. A predicted latent is
-        where the nearest latent is, of those that were seen.
+        A predicted latent is where the nearest latent is, of those that were seen.
         """
         rng = np.random.default_rng(self.seed)
         start = self.map.places(PROBED, rng, beside=1)
-        push = np.sign(self.map.nearest(start) - start[:, 0]) * STEP           # (N,) to the wall
-        action = np.broadcast_to(np.stack([push, 0 * push], axis=-1), (AHEAD, *start.shape))
-        action = action.astype(self.config["dtype"])
+        wall, edge = self.map.nearest(start)
+        push = np.stack([np.sign(wall - start[:, 0]) * STEP, np.zeros(PROBED)], axis=-1)
+        action = np.broadcast_to(push, (AHEAD, PROBED, 2)).astype(self.config["dtype"])
         pushed = self.see(start, rng)[None], self.map.follow(start, action), action
         known = self.probed_walks[1].reshape(-1, 2)                            # (M, 2)
         s = model.encode_target(self.probed_walks[0])[0].reshape(len(known), -1)
-        shares = []
-        for walks in pushed, self.held_out:
+
+        def behind(walks, among=True):
             rolled = self.rolled(model, walks)                                 # (K, N, L)
-            distance = (s**2).sum(axis=1) - 2 * rolled @ s.T                   # (K, N, M) + |ŝ|²
+            distance = (s**2).sum(axis=1) - 2 * rolled @ s.T                   # (K, N, M), − |ŝ|²
             room, truth = self.map.room(known[distance.argmin(axis=2)]), self.map.room(walks[1])
-            stays = (truth == truth[0]).all(axis=0)
-            shares.append(float((room != truth[0])[:, stays].mean()))
-        return shares
+            stays = (truth == truth[0]).all(axis=0) & among
+            return float((room != truth[0])[:, stays].mean())
+
+        return {"pushed": behind(pushed, edge > 1), "by the door": behind(pushed, edge <= 1),
+                "walking": behind(self.held_out)}
 
     def plot_walk(self, axes, model, others):
         """A held-out walk: where the agent is, and where rolled-out latents say that it is."""
