@@ -12,7 +12,7 @@ from minijepa.cli import (Screen, add_outputs, check_outputs, compared, figures_
                           write_json)
 from minijepa.options import Option, Parser, UserError, heading, line, number, resolve, run, whole
 from minijepa.train import Training, train
-from minijepa.worlds.agents import agents
+from minijepa.worlds.agents import controls, planners
 from minijepa.worlds.coarse import Coarse
 from minijepa.worlds.maps import SIDE, SIZE
 from minijepa.worlds.rooms import Rooms
@@ -56,6 +56,16 @@ def measure(world, agent, tasks):
         rng = np.random.default_rng(world.seed)
         row[key] = world.success(timed, *world.map.tasks(tasks, rng, other), rng)
     return {**row, "ms": 1e3 * float(np.median(clock))}
+
+
+def success(world, players, tasks, screen):
+    """The table, printed row by row: {name: its numbers}."""
+    screen.say(heading(COLUMNS))
+    rows = {}
+    for name, agent in players.items():
+        rows[name] = measure(world, agent, tasks)
+        screen.say(line({"agent": name, **rows[name]}, COLUMNS))
+    return rows
 
 
 def shown(world, path, goal):
@@ -103,10 +113,12 @@ def main(argv=None):
     parser.add_argument("--model", metavar="FILE", help="a model that `train rooms --save` wrote; "
                         "without one, one is trained first, which takes a quarter of a minute")
     parser.add_argument("--compare", action="store_true", help="plan with a pixel predictor, too")
+    parser.add_argument("--alone", action="store_true",
+                        help="leave out what the models are held against")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
     add_outputs(parser, "the path, and the energy of all actions near a goal")
     given = vars(parser.parse_args(argv))
-    asked = {key: given.pop(key) for key in ("model", "json", "plot", "quiet", "compare")}
+    asked = {key: given.pop(key) for key in ("model", "json", "plot", "quiet", "compare", "alone")}
     options = resolve(OPTIONS, given)
     check_outputs([asked["json"], asked["plot"]], [asked["model"]])
     figures, screen, started = figures_for(asked["plot"]), Screen(asked["quiet"]), perf_counter()
@@ -115,16 +127,15 @@ def main(argv=None):
     world, rng = training.world, np.random.default_rng(training.config["seed"])
     others = {label: compared(Rooms, training.config, changes, screen)
               for label, changes in Rooms.comparisons.items() if asked["compare"]}
-    players = agents(training, coarse, others, rng, {key: options[key] for key in SETTINGS})
+    settings = {key: options[key] for key in SETTINGS}
+    players = planners(training, coarse, others, rng, settings)
+    if not asked["alone"]:
+        players |= controls(training, rng, settings)
     start, goal = (drawn if options[key] is None else options[key] for key, (drawn,) in
                    zip(("start", "goal"), world.map.tasks(1, rng)))
     path = world.play(next(iter(players.values())), start, goal, rng)
     screen.say(shown(world, path, goal))
-    screen.say(heading(COLUMNS))
-    rows = {}
-    for name, agent in players.items() if options["tasks"] else ():
-        rows[name] = measure(world, agent, options["tasks"])
-        screen.say(line({"agent": name, **rows[name]}, COLUMNS))
+    rows = success(world, players, options["tasks"], screen) if options["tasks"] else {}
     write_json(asked["json"], {"config": training.config, "path": path.tolist(),
                                "goal": goal.tolist(), "result": {"success": rows},
                                "seconds": seconds})

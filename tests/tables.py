@@ -25,6 +25,7 @@ from minijepa.worlds import world_class
 
 # On another processor sums are rounded otherwise, and a training goes on from there
 RELATIVE, ABSOLUTE = 0.25, 0.1
+CLOCK = "seconds", "ms"                                # nobody promises these
 
 
 def command_of(arguments):
@@ -119,7 +120,7 @@ def differences(kept, new, name=""):
     for key in new:
         if isinstance(new[key], dict):
             yield from differences(kept[key], new[key], f"{name}{key}: ")
-        elif key not in ("seconds", "ms") and not np.isclose(kept[key], new[key], RELATIVE, ABSOLUTE):
+        elif key not in CLOCK and not np.isclose(kept[key], new[key], RELATIVE, ABSOLUTE):
             yield f"{name}{key} was {kept[key]}, is {new[key]}"
 
 

@@ -55,7 +55,8 @@ def test_a_round_of_cem_by_hand(seed, rounds):
                  for row in same.standard_normal((20, 3), np.float32)]
         best = sorted(drawn, key=lambda z: sum(abs(number - 0.3) for number in z))[:4]
         mean = [sum(column) / 4 for column in zip(*best)]
-        std = [(sum((z - m) ** 2 for z in column) / 4) ** 0.5 for column, m in zip(zip(*best), mean)]
+        std = [(sum((z - m) ** 2 for z in column) / 4) ** 0.5
+               for column, m in zip(zip(*best), mean)]
     np.testing.assert_allclose(found, mean, rtol=0, atol=1e-6)
 
 

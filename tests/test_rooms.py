@@ -16,9 +16,9 @@ from minijepa.cli import main as train_command
 from minijepa.options import UserError, run
 from minijepa.planning import squared
 from minijepa.train import Training, train
-from minijepa.worlds.agents import agents
+from minijepa.worlds.agents import controls
 from minijepa.worlds.coarse import MACRO, Coarse
-from minijepa.worlds.maps import BESIDE, HALF, MAPS, NEAR, SIDE, SIZE, STEP, Map
+from minijepa.worlds.maps import BESIDE, MAPS, NEAR, SIDE, STEP, Map
 
 every_map = pytest.mark.parametrize("name", MAPS)
 SMALL = {"epochs": 1, "hidden_dim": 6, "latent_dim": 4, "batch_size": 8}
@@ -279,8 +279,8 @@ def test_the_dial_shows_the_success_from_one_room_into_another(monkeypatch):
 def test_who_is_told_the_map_arrives_and_who_is_told_nothing_does_not(name):
     training = small(map=name)
     rng = np.random.default_rng(4)
-    players = agents(training, None, {}, rng, {})
-    starts, goals = training.world.map.tasks(20, rng)
+    players = controls(training, rng, {})
+    starts, goals = training.world.map.tasks(10, rng)
     reached = {key: training.world.success(players[key], starts, goals, rng)
                for key in ("told the map and the way", "straight, told where it is", "random")}
     assert reached["told the map and the way"] >= 0.9 > reached["straight, told where it is"]
@@ -299,7 +299,7 @@ def test_a_path_ends_at_the_goal_or_after_the_steps_that_are_allowed():
 def test_without_a_goal_what_is_planned_does_not_depend_on_it():
     training, plans = small(), []
     for goal in ([1, 1], [14, 14]):
-        agent = agents(training, None, {}, np.random.default_rng(2), {})["without a goal"]
+        agent = controls(training, np.random.default_rng(2), {})["without a goal"]
         seen = training.world.see(np.array([[4.0, 4.0], goal]), np.random.default_rng(0))
         plans.append(agent(*seen))
     np.testing.assert_array_equal(*plans)
@@ -332,10 +332,11 @@ def test_a_macro_action_is_the_actions_between_two_of_the_coarse_latents():
 
 # The command
 
-def test_an_episode_and_a_table_are_printed_and_written(capsys):
+def test_an_episode_and_a_table_are_printed_and_written(capsys, monkeypatch):
+    monkeypatch.setitem(Coarse.defaults, "epochs", 1)
     kept(map="corner")
     for name in "one.json", "two.json":
-        plan.main(["--model", "model.npz", "--tasks", "2", "--samples", "10", "--scales", "2",
+        plan.main(["--model", "model.npz", "--tasks", "1", "--samples", "10", "--scales", "2",
                    "--compare", "--json", name])
     printed = capsys.readouterr().out
     made, again = (json.loads(Path(name).read_text()) for name in ("one.json", "two.json"))
@@ -401,8 +402,10 @@ def test_the_questions_have_flags(capsys):
     """How far ahead, why plan again; is the best action exact, are walls solid, has it a goal?"""
     path = kept()
     for flags in ["--horizon", "4"], ["--acts", "32"]:
-        plan.main(["--model", path, "--tasks", "1", *flags])
+        plan.main(["--model", path, "--tasks", "1", "--samples", "10", *flags])
         assert "without a goal" in capsys.readouterr().out
+    plan.main(["--model", path, "--tasks", "1", "--samples", "10", "--alone"])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("this model ")
     train_command(["rooms", *(f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items()),
                    "--landscape", "--walls"])
     out = capsys.readouterr().out
@@ -411,7 +414,8 @@ def test_the_questions_have_flags(capsys):
 
 @pytest.mark.parametrize("closed, code", [(">&-", 0), ("| head -n 1", 0), ("> /dev/full", 2)])
 def test_an_output_that_is_closed_or_full_makes_no_traceback(closed, code):
-    command = (f"{sys.executable} -m minijepa.plan --model {kept()} --tasks 1 --samples 10 {closed}")
+    command = (f"{sys.executable} -m minijepa.plan --model {kept()} --tasks 1 --samples 10 --alone "
+               f"{closed}")
     done = subprocess.run(command, shell=True, capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
     assert done.returncode == code and done.stderr.count("\n") == (code == 2)

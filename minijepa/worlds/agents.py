@@ -28,17 +28,22 @@ def two_scales(world, model, coarse, rng, **settings):
         world.planner(model, rng, horizon=MACRO, **settings))
 
 
-def agents(training, coarse, others, rng, settings):
-    """{name: agent}: the models, and what they are held against."""
-    world, model = training.world, training.model
-    models = {"this model": model, **others, "untrained encoder": world.untrained(training.config)}
+def planners(training, coarse, others, rng, settings):
+    """{name: agent}: the models, each planning for itself."""
+    world, models = training.world, {"this model": training.model, **others}
     rows = {label: world.planner(each, rng, **settings) for label, each in models.items()}
-    if coarse is not None:
-        both = {key: settings[key] for key in ("acts", "samples") if key in settings}
-        rows = {"two scales": two_scales(world, model, coarse, rng, **both), **rows}
+    if coarse is None:
+        return rows
+    both = {key: settings[key] for key in ("acts", "samples") if key in settings}
+    return {"two scales": two_scales(world, training.model, coarse, rng, **both), **rows}
+
+
+def controls(training, rng, settings):
+    """{name: agent}: what the models are held against."""
+    world, model = training.world, training.model
     # All plans are equally good, so ten are as many as it needs: the mean of `elite` of them
     blind = {**settings, "samples": 10, "distance": lambda s, goal: 0 * s[..., 0]}
-    return {**rows,
+    return {"untrained encoder": world.planner(world.untrained(training.config), rng, **settings),
             "greedy, one action ahead": world.planner(model, rng, horizon=1, hold=1, acts=1),
             "without a goal": world.planner(model, rng, **blind),
             "random": lambda x, goal, truth: within(STEP)(rng.uniform(-STEP, STEP, (1, 2))),

@@ -125,8 +125,7 @@ class Rooms(World):
         A predicted latent is where the nearest latent is, of those that were seen.
         """
         rng = np.random.default_rng(self.seed)
-        start = self.map.places(PROBED, rng, beside=1)
-        wall, edge = self.map.nearest(start)
+        wall, edge = self.map.nearest(start := self.map.places(PROBED, rng, beside=1))
         push = np.stack([np.sign(wall - start[:, 0]) * STEP, np.zeros(PROBED)], axis=-1)
         action = np.broadcast_to(push, (AHEAD, PROBED, 2)).astype(self.config["dtype"])
         pushed = self.see(start, rng)[None], self.map.follow(start, action), action
