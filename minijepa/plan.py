@@ -128,9 +128,9 @@ def main(argv=None):
     others = {label: compared(Rooms, training.config, changes, screen)
               for label, changes in Rooms.comparisons.items() if asked["compare"]}
     settings = {key: options[key] for key in SETTINGS}
-    players = planners(training, coarse, others, rng, settings)
+    players = planners(training, coarse, others, settings)
     if not asked["alone"]:
-        players |= controls(training, rng, settings)
+        players |= controls(training, settings)
     start, goal = (drawn if options[key] is None else options[key] for key, (drawn,) in
                    zip(("start", "goal"), world.map.tasks(1, rng)))
     path = world.play(next(iter(players.values())), start, goal, rng)

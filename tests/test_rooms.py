@@ -279,7 +279,7 @@ def test_the_dial_shows_the_success_from_one_room_into_another(monkeypatch):
 def test_who_is_told_the_map_arrives_and_who_is_told_nothing_does_not(name):
     training = small(map=name)
     rng = np.random.default_rng(4)
-    players = controls(training, rng, {})
+    players = controls(training, {})
     starts, goals = training.world.map.tasks(10, rng)
     reached = {key: training.world.success(players[key], starts, goals, rng)
                for key in ("told the map and the way", "straight, told where it is", "random")}
@@ -299,7 +299,7 @@ def test_a_path_ends_at_the_goal_or_after_the_steps_that_are_allowed():
 def test_without_a_goal_what_is_planned_does_not_depend_on_it():
     training, plans = small(), []
     for goal in ([1, 1], [14, 14]):
-        agent = controls(training, np.random.default_rng(2), {})["without a goal"]
+        agent = controls(training, {})["without a goal"]
         seen = training.world.see(np.array([[4.0, 4.0], goal]), np.random.default_rng(0))
         plans.append(agent(*seen))
     np.testing.assert_array_equal(*plans)

@@ -28,24 +28,33 @@ def two_scales(world, model, coarse, rng, **settings):
         world.planner(model, rng, horizon=MACRO, **settings))
 
 
-def planners(training, coarse, others, rng, settings):
+def generator(training):
+    """Each agent has its own: what it does is the same beside any others."""
+    return np.random.default_rng(training.config["seed"])
+
+
+def planners(training, coarse, others, settings):
     """{name: agent}: the models, each planning for itself."""
     world, models = training.world, {"this model": training.model, **others}
-    rows = {label: world.planner(each, rng, **settings) for label, each in models.items()}
+    rows = {label: world.planner(each, generator(training), **settings)
+            for label, each in models.items()}
     if coarse is None:
         return rows
     both = {key: settings[key] for key in ("acts", "samples") if key in settings}
-    return {"two scales": two_scales(world, training.model, coarse, rng, **both), **rows}
+    return {"two scales": two_scales(world, training.model, coarse, generator(training), **both),
+            **rows}
 
 
-def controls(training, rng, settings):
+def controls(training, settings):
     """{name: agent}: what the models are held against."""
-    world, model = training.world, training.model
+    world, rng = training.world, generator(training)
     # All plans are equally good, so ten are as many as it needs: the mean of `elite` of them
     blind = {**settings, "samples": 10, "distance": lambda s, goal: 0 * s[..., 0]}
-    return {"untrained encoder": world.planner(world.untrained(training.config), rng, **settings),
-            "greedy, one action ahead": world.planner(model, rng, horizon=1, hold=1, acts=1),
-            "without a goal": world.planner(model, rng, **blind),
+    plans = {"untrained encoder": (world.untrained(training.config), settings),
+             "greedy, one action ahead": (training.model, {"horizon": 1, "hold": 1, "acts": 1}),
+             "without a goal": (training.model, blind)}
+    return {**{name: world.planner(model, generator(training), **own)
+               for name, (model, own) in plans.items()},
             "random": lambda x, goal, truth: within(STEP)(rng.uniform(-STEP, STEP, (1, 2))),
             "straight, told where it is": lambda x, goal, truth: within(STEP)(truth[1:] - truth[0]),
-            "told the map and the way": Simulator(world.map, rng, **settings)}
+            "told the map and the way": Simulator(world.map, generator(training), **settings)}
