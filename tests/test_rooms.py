@@ -370,6 +370,16 @@ def test_a_model_is_trained_as_minijepa_train_does(capsys):
     assert made["seconds"] > 0
 
 
+@pytest.mark.parametrize("given", [{"predict": "pixels"}, {"dtype": "float64"},
+                                   {"treatment": "ema"}, {"hidden_dim": 5, "latent_dim": 3}])
+def test_any_model_of_the_rooms_can_plan_at_two_scales(given, capsys, monkeypatch):
+    monkeypatch.setitem(Coarse.defaults, "epochs", 1)
+    plan.main(["--model", kept(**given), "--tasks", "1", "--samples", "10", "--scales", "2",
+               "--alone"])
+    assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()[-2:]] == [
+        "two scales", "this model"]
+
+
 @pytest.mark.parametrize("argv, message", [
     (["--goal", "7.5,2"], "--goal: wanted a place in the box of 15 x 15 that is in no wall"),
     (["--start", "16,2"], "--start: wanted a place in the box"),
