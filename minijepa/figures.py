@@ -72,6 +72,7 @@ def plot_panels(panels, path):
     figure, axes = need(path).subplots(1, len(panels), figsize=(5 * len(panels), 4.6))
     for each, draw in zip(axes, panels):
         draw(each)
+        each.legend(fontsize=7)
     write(figure, path)
 
 

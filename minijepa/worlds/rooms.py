@@ -115,9 +115,10 @@ class Rooms(World):
 
     def walls(self, model, others):
         """How often an agent that stays in its room is predicted in another one: a table."""
-        rows = {label: self.ghosts(each) for label, each in {"this model": model, **others}.items()}
-        return table("predicted behind a wall that stops it", rows,
-                     {key: (key, ".2%") for key in rows["this model"]})
+        rows = {f"{label}: {where}": {"behind": share}
+                for label, each in {"this model": model, **others}.items()
+                for where, share in self.ghosts(each).items()}
+        return table("it is stopped by a wall", rows, {"behind": ("predicted behind it", ".2%")})
 
     def ghosts(self, model):
         """Pushed for 8 actions at the nearest wall, by its door's edge and not; and on walks.
@@ -152,12 +153,12 @@ class Rooms(World):
             axes.plot(*np.transpose(believed), label=label)
         axes.set(title=f"{AHEAD} actions of a walk, from its first picture")
 
-    def draw(self, axes, path, goal=None, label=None):
+    def draw(self, axes, path, goal=None, label="path"):
         """A path (n, 2) on the map."""
         axes.imshow(self.map.drawn.reshape(SIDE, SIDE), cmap="Greys", vmax=1, origin="lower")
         axes.plot(*np.transpose(path), "k-", marker="o", label=label)
         if goal is not None:
-            axes.plot(*goal, "*", markersize=12)
+            axes.plot(*goal, "*", markersize=12, label="goal")
         axes.set(xlim=(-0.5, SIDE - 0.5), ylim=(-0.5, SIDE - 0.5))
 
     def landscape(self, model, others):
@@ -175,14 +176,13 @@ class Rooms(World):
 
     def draw_landscape(self, axes, planner, rng):
         """The energy of all actions near a goal, its minimum, and the true best action."""
-        start = self.map.aside(np.array([SIZE / 4, SIZE / 2]))
-        latents = self.encoded(planner.model, (start, start + [0, 2.5]), rng)
-        energy, lowest = planner.landscape(*latents)
+        start, exact = self.map.aside(np.array([SIZE / 4, SIZE / 2])), np.array([-0.9, 1.2])
+        near = self.encoded(planner.model, (start, start + 2 * exact), rng)
+        energy, lowest = planner.landscape(*near)
         axes.imshow(energy, extent=[-STEP, STEP, -STEP, STEP], origin="lower")
-        axes.plot(*lowest, "wo", markersize=8, label="lowest energy")
-        axes.plot(0, STEP, "w*", markersize=12, label="true best action")
+        for label, action, mark in ("lowest energy", lowest, "o"), ("exact action", exact, "*"):
+            axes.plot(*action, f"w{mark}", mec="k", markersize=10, label=label, clip_on=False)
         axes.set(xlabel="dx", ylabel="dy", title="the energy of one action")
-        axes.legend()
 
     def encoded(self, model, places, rng):
         """The latents of what is seen at a few places."""
