@@ -10,6 +10,7 @@ COMMANDS = {
     "minijepa.dial video": "the same as its look becomes chance, beside pixels (half an hour)",
     "minijepa.train images": "what is under the card: digits, half covered (about 10 seconds)",
     "minijepa.dial images": "the same as their stripes become chance, beside pixels",
+    "minijepa.plan": "a model that is told actions plans its way around walls (a minute)",
     "minijepa.collapse": "ten ways to train, and which of them collapse (about half a minute)",
     "minijepa.exercises": "write the backward passes yourself",
 }

@@ -37,7 +37,7 @@ def measured(world, given):
     training = Training.start(world, given)
     for _ in training.rows():
         pass
-    numbers = training.world.probe(training.model)
+    numbers = training.world.dialled(training.model)
     return {key: numbers[key] for key in world.dial}
 
 
@@ -62,11 +62,16 @@ def models_of(world):
     return {"JEPA": {}, label: changes}
 
 
+def shown(world):
+    """{key: (title, format)} of its numbers; what is too slow for every row is no column."""
+    return {key: world.columns.get(key, (key, ".3f")) for key in world.dial}
+
+
 def columns_of(world):
     """Of the dial's table."""
     labels = ["JEPA", *world.comparisons]
     return {"q": ("q", ".2f"), "model": ("model", f"<{max(map(len, labels))}"),
-            "rate": ("rate", "g"), **{key: world.columns[key] for key in world.dial}}
+            "rate": ("rate", "g"), **shown(world)}
 
 
 def main(argv=None):
@@ -101,7 +106,8 @@ def main(argv=None):
         if rows:
             write_json(to_json, {"world": world.name, "options": options, "rows": rows})
             if figures:
-                figures.plot_dial(rows, {key: world.columns[key][0] for key in world.dial}, to_plot)
+                titles = {key: title for key, (title, _) in shown(world).items()}
+                figures.plot_dial(rows, titles, to_plot)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,15 @@ def plot_training(training, history, others, path):
     write(figure, path)
 
 
+def plot_panels(panels, path):
+    """Pictures side by side, each drawn by a function of axes."""
+    figure, axes = need(path).subplots(1, len(panels), figsize=(5 * len(panels), 4.6))
+    for each, draw in zip(axes, panels):
+        draw(each)
+        each.legend(fontsize=7)
+    write(figure, path)
+
+
 def plot_collapse(results, path):
     """Each recipe's gauges over training (first seed), and the latents' spectra at the end."""
     plt = need(path)

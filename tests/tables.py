@@ -1,6 +1,7 @@
 """Tables over seeds, kept as files: a claim is about more seeds than one.
 
-    python tests/tables.py make FILE SEEDS WORLD [options of `python -m minijepa.train`]
+    python tests/tables.py make FILE SEEDS WORLD [options of `python -m minijepa.train WORLD`]
+    python tests/tables.py make FILE SEEDS plan [options of `python -m minijepa.plan`]
     python tests/tables.py show FILE [COLUMN …]
     python tests/tables.py again FILE NUMBER
 
@@ -18,19 +19,26 @@ from pathlib import Path
 
 import numpy as np
 
-from minijepa import dial
+from minijepa import dial, plan
 from minijepa.options import UserError, heading, line, run
 from minijepa.worlds import world_class
 
 # On another processor sums are rounded otherwise, and a training goes on from there
 RELATIVE, ABSOLUTE = 0.25, 0.1
+CLOCK = "seconds", "ms"                                # nobody promises these
+
+
+def command_of(arguments):
+    """What stands after python -m: arguments begin with a world to train in, or are a command."""
+    what, *options = arguments
+    return ["minijepa.plan", *options] if what == "plan" else ["minijepa.train", *arguments]
 
 
 def numbers_of(seed, arguments):
-    """What `python -m minijepa.train … --seed SEED --json` gives, and its seconds."""
+    """What `python -m … --seed SEED --json` gives, and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.json")
-        command = [sys.executable, "-m", "minijepa.train", *arguments, "--seed", str(seed),
+        command = [sys.executable, "-m", *command_of(arguments), "--seed", str(seed),
                    "--quiet", "--json", str(path)]
         subprocess.run(command, check=True)
         report = json.loads(path.read_text())
@@ -61,8 +69,8 @@ def make(path, seeds, *arguments):
 
 
 def spread(key, numbers, form):
-    """The mean, and the worst: of errors and losses the greatest, of all else the least."""
-    worst = max if key.endswith(("rmse", "loss")) else min
+    """The mean, and the worst: of errors, losses and times the greatest, of all else the least."""
+    worst = max if key.endswith(("rmse", "loss", "ms")) else min
     return f"{np.mean(numbers):{form}} [{worst(numbers):{form}}]"
 
 
@@ -71,8 +79,9 @@ def shown(report, only=()):
     if "rows" in report:
         columns = dial.columns_of(world_class(report["world"]))
         return "\n".join([heading(columns), *(line(row, columns) for row in report["rows"])])
-    runs, columns = report["runs"], world_class(report["arguments"][0]).columns
-    lines = [f"python -m minijepa.train {' '.join(report['arguments'])}, seeds {report['seeds']}: "
+    runs, what = report["runs"], report["arguments"][0]
+    columns = plan.COLUMNS if what == "plan" else world_class(what).columns
+    lines = [f"python -m {' '.join(command_of(report['arguments']))}, seeds {report['seeds']}: "
              "mean [worst]"]
     for name in [name for name, value in runs[0].items() if isinstance(value, dict)]:
         keys = dict.fromkeys(key for row in runs[0][name].values() for key in row)
@@ -107,11 +116,11 @@ def again(path, number):
 
 
 def differences(kept, new, name=""):
-    """The numbers that are others now; seconds may be."""
+    """The numbers that are others now; the clock's may be."""
     for key in new:
         if isinstance(new[key], dict):
             yield from differences(kept[key], new[key], f"{name}{key}: ")
-        elif key != "seconds" and not np.isclose(kept[key], new[key], RELATIVE, ABSOLUTE):
+        elif key not in CLOCK and not np.isclose(kept[key], new[key], RELATIVE, ABSOLUTE):
             yield f"{name}{key} was {kept[key]}, is {new[key]}"
 
 

@@ -7,9 +7,10 @@ from documents import ROOT
 
 # A file imports only from those above it. Between worlds: films, corpus and the like, before
 # theirs.
-ROOMS = ["modules", "layers", "losses", "optimizers", "predictors", "jepa", "options", "checkpoint",
-         "gradcheck", "gauges", "worlds.base", "worlds.*", "worlds", "planning", "train", "figures",
-         "cli", "ask", "plan", "collapse", "dial", "exercises", "exercises.*", "__main__"]
+ROOMS = ["modules", "layers", "losses", "optimizers", "predictors", "jepa", "gauges", "planning",
+         "options", "checkpoint", "gradcheck", "worlds.base", "worlds.*", "worlds", "train",
+         "figures", "cli", "ask", "plan", "collapse", "dial", "exercises", "exercises.*",
+         "__main__"]
 LAZY = {("train", "cli"), ("cli", "figures")}          # `python -m minijepa.train`; matplotlib
 PACKAGE = ROOT / "minijepa"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "stubs" not in path.parts)

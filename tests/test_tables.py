@@ -1,6 +1,8 @@
 """The tables over seeds: what is shown is what the runs gave, and other numbers are told."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import tables
@@ -68,3 +70,27 @@ def test_a_table_is_made_from_what_the_command_prints(tmp_path, monkeypatch, cap
     assert "this model" in capsys.readouterr().out
     with pytest.raises(UserError, match="wanted make, show or again"):
         tables.main([])
+
+
+def test_a_table_of_plans_is_made_by_the_command_and_the_clock_may_be_another(
+        tmp_path, monkeypatch, capsys):
+    def played(command, check):
+        assert command[1:6] == ["-m", "minijepa.plan", "--map", "corner", "--seed"] and check
+        row = {"same": 1.0, "other": 0.1 * int(command[6]), "ms": 7.0 + clock}
+        report = {"seconds": 3.0 + clock, "result": {"success": {"this model": row}}}
+        Path(command[-1]).write_text(json.dumps(report), encoding="utf-8")
+
+    clock, path = 0, str(tmp_path / "plans.json")
+    monkeypatch.setattr(tables.subprocess, "run", played)
+    tables.main(["make", path, "4,8", "plan", "--map", "corner"])
+    about, titles, row = capsys.readouterr().out.splitlines()[2:]
+    assert about == "python -m minijepa.plan --map corner, seeds 4,8: mean [worst]"
+    assert re.split(r"\s{2,}", titles) == ["success", "same room", "other room", "ms a plan"]
+    assert re.split(r"\s{2,}", row) == ["this model", "1.00 [1.00]", "0.60 [0.40]", "7.0 [7.0]"]
+    clock = 100
+    assert not tables.main(["again", path, "1"])
+    kept = json.loads(Path(path).read_text(encoding="utf-8"))
+    kept["runs"][1]["success"]["this model"]["other"] = 0.4
+    Path(path).write_text(json.dumps(kept), encoding="utf-8")
+    assert tables.main(["again", path, "1"])
+    assert "success: this model: other was 0.4, is 0.8" in capsys.readouterr().out

@@ -29,7 +29,8 @@ SMALL = {"embed_dim": 3, "hidden_dim": 6, "latent_dim": 4, "batch_size": 8}
 # And what no option says: batches in an epoch, films held out
 FEWER = {"minijepa.worlds.video.STEPS": 10, "minijepa.worlds.video.PROBED": 200,
          "minijepa.worlds.images.STEPS": 10, "minijepa.worlds.images.DRAWS": 2,
-         "minijepa.worlds.images.read_digits": lambda: [each[:300] for each in read_digits()]}
+         "minijepa.worlds.images.read_digits": lambda: [each[:300] for each in read_digits()],
+         "minijepa.worlds.rooms.STEPS": 10, "minijepa.worlds.rooms.PROBED": 200}
 
 
 @pytest.fixture(autouse=True)
@@ -418,7 +419,7 @@ def test_a_mistake_in_a_world_is_answered_in_a_line(mistake):
 
 @pytest.mark.parametrize("name, message", [
     ("missing.py", "there is no file missing.py"),
-    ("wrods", "there is no world 'wrods': wanted words, video"),
+    ("wrods", f"there is no world 'wrods': wanted {', '.join(WORLDS)}"),
 ])
 def test_a_world_that_is_not_there(name, message):
     for attempt in (lambda: main([name]), lambda: train(name),

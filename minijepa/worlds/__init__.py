@@ -7,10 +7,11 @@ import os
 from minijepa.options import UserError
 from minijepa.worlds.base import World, check_members
 from minijepa.worlds.images import Images
+from minijepa.worlds.rooms import Rooms
 from minijepa.worlds.video import Video
 from minijepa.worlds.words import Words
 
-WORLDS = {world.name: world for world in (Words, Video, Images)}
+WORLDS = {world.name: world for world in (Words, Video, Images, Rooms)}
 
 
 def world_class(world):

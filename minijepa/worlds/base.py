@@ -37,7 +37,7 @@ class World:
     ahead = 1                # K, where nothing is told
     extras = {}              # {flag: help} of methods (model, others) that return a text to print
     plots = ()               # methods (axes, model, others): each draws something that it learned
-    dial = {}                # {key: 1 or −1} of what the dial shows of `probe`: is more better?
+    dial = {}                # {key: 1 or −1} of what `dialled` gives, to show: is more better?
 
     def __init__(self, rng=None, **given):
         rng = np.random.default_rng(0) if rng is None else rng
@@ -100,6 +100,10 @@ class World:
         The model is a JEPA, or a function of the input in its place (`Features`).
         """
         return {}
+
+    def dialled(self, model):
+        """{key: number} that the dial shows: what `probe` reads, or what is too slow for a row."""
+        return self.probe(model)
 
     def untrained(self, config):
         """The model before its training."""
