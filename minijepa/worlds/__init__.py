@@ -6,10 +6,12 @@ import os
 
 from minijepa.options import UserError
 from minijepa.worlds.base import World, check_members
+from minijepa.worlds.futures import Futures
+from minijepa.worlds.questions import Questions
 from minijepa.worlds.video import Video
 from minijepa.worlds.words import Words
 
-WORLDS = {world.name: world for world in (Words, Video)}
+WORLDS = {world.name: world for world in (Words, Video, Futures, Questions)}
 
 
 def world_class(world):
