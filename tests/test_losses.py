@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minijepa import losses
-from minijepa.losses import (SIGReg, Smallest, VICReg, covariance_penalty, cross_entropy, infonce, mse,
-                             no_regularizer, sigreg, smallest, unit, variance_hinge)
+from minijepa.losses import (SIGReg, Smallest, VICReg, covariance_penalty, cross_entropy, infonce,
+                             mse, no_regularizer, sigreg, smallest, unit, variance_hinge)
 
 seeds = st.integers(0, 2**32 - 1)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -93,12 +93,13 @@ def infonce_formula(a, b, temperature):
     N, total = len(a), 0.0
     for i in range(N):
         for others in ([cosine[i][j] for j in range(N)], [cosine[j][i] for j in range(N)]):
-            total -= cosine[i][i] / temperature - math.log(sum(math.exp(c / temperature) for c in others))
+            total += math.log(sum(math.exp(c / temperature) for c in others))
+            total -= cosine[i][i] / temperature
     return total / (2 * N)
 
 
 def slopes(f, x, shift=1e-6):
-    """(f(x) − f(x − ε), f(x + ε) − f(x)) / ε: the slope to the left and to the right of each entry."""
+    """(f(x) − f(x − ε), f(x + ε) − f(x)) / ε: each entry's slope to the left and to the right."""
     left, right = np.empty_like(x), np.empty_like(x)
     for place in np.ndindex(x.shape):
         kept, here = x[place], f()
@@ -110,7 +111,8 @@ def slopes(f, x, shift=1e-6):
     return left, right
 
 
-@given(seeds, dtypes, st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.sampled_from([0.0, 0.3, 1.0]))
+@given(seeds, dtypes, st.integers(1, 4), st.integers(1, 5), st.integers(1, 6),
+       st.sampled_from([0.0, 0.3, 1.0]))
 @few
 def test_smallest_is_the_winners_distance_and_a_share_of_all(seed, dtype, K, B, L, soft):
     predictions, target = pair(seed, (K, B, L), dtype)[0], pair(seed + 1, (1, B, L), dtype)[0]
@@ -125,7 +127,8 @@ def test_smallest_is_the_winners_distance_and_a_share_of_all(seed, dtype, K, B, 
 def test_only_the_winner_learns_and_with_a_soft_part_a_little_all():
     predictions, target = np.array([[[0.0, 0]], [[3, 0]], [[9, 0]]]), np.array([[[2.0, 0]]])
     loss, backward = smallest(predictions, target)
-    assert loss == 0.5 and backward()[0][:, 0, 0].tolist() == [0, 1, 0]        # of 4, 1 and 49, over 2
+    assert loss == 0.5                                 # of 4, 1 and 49, over L = 2
+    assert backward()[0][:, 0, 0].tolist() == [0, 1, 0]
     assert backward()[1].tolist() == [[[-1, 0]]]
     loss, backward = smallest(predictions, target, soft=0.3)
     assert loss == pytest.approx(0.7 * 0.5 + 0.3 * 54 / 6)
@@ -135,7 +138,7 @@ def test_only_the_winner_learns_and_with_a_soft_part_a_little_all():
 @pytest.mark.parametrize("tied", [2, 3])
 @pytest.mark.parametrize("soft", [0.0, 0.3])
 def test_where_several_tie_the_first_wins_and_the_gradient_is_between_the_slopes(tied, soft):
-    """The minimum has a kink there: its slopes to the left and right differ, finite differences say."""
+    """The minimum has a kink there: finite differences to the left and to the right differ."""
     rng = np.random.default_rng(tied)
     target = rng.standard_normal((1, 2, 3))
     predictions = target + rng.permuted(np.ones((4, 2, 3)) * [1, 2, 3], axis=2)
@@ -148,7 +151,8 @@ def test_where_several_tie_the_first_wins_and_the_gradient_is_between_the_slopes
         below, above = np.minimum(left, right) - 1e-5, np.maximum(left, right) + 1e-5
         assert (below <= gradient).all() and (gradient <= above).all()
     left, right = slopes(lambda: smallest(predictions, target, soft)[0], predictions)
-    assert (np.abs(right - left)[:tied] > 0.1).all() and np.allclose(left[tied:], right[tied:], atol=1e-4)
+    assert (np.abs(right - left)[:tied] > 0.1).all()
+    np.testing.assert_allclose(left[tied:], right[tied:], atol=1e-4)
 
 
 def test_twins_that_tie_part_as_soon_as_one_of_them_wins():
@@ -162,7 +166,8 @@ def test_twins_that_tie_part_as_soon_as_one_of_them_wins():
 def test_infonce_is_the_mean_of_both_cross_entropies(seed, dtype, N, L, temperature):
     prediction, target = pair(seed, (1, N, L), dtype)
     loss, backward = infonce(prediction, target, temperature)
-    assert loss.dtype == dtype and all(d.dtype == dtype and d.shape == (1, N, L) for d in backward())
+    assert loss.dtype == dtype
+    assert all(d.dtype == dtype and d.shape == (1, N, L) for d in backward())
     expected = infonce_formula(prediction, target, temperature)
     close = {np.float32: {"rel": 1e-3, "abs": 1e-4}, np.float64: {"rel": 1e-9}}[dtype]
     assert loss == pytest.approx(expected, **close)
@@ -178,7 +183,7 @@ def test_infonce_of_known_latents():
     assert loss == pytest.approx(math.log(5)) and np.allclose(backward(), 0, atol=1e-12)
     assert infonce(apart, apart)[0] == infonce(apart, apart, 0.2)[0]
     huge = infonce(apart, apart, 1e-3)
-    assert huge[0] < 1e-9 and np.isfinite(huge[1]()).all()                     # exp does not overflow
+    assert huge[0] < 1e-9 and np.isfinite(huge[1]()).all()       # exp does not overflow
 
 
 @given(seeds, dtypes, st.integers(1, 6), st.integers(1, 5))
@@ -190,19 +195,22 @@ def test_cross_entropy_is_minus_the_log_of_the_right_class(seed, dtype, N, C):
     expected = -sum(float(row[c]) - math.log(sum(math.exp(float(x)) for x in row))
                     for row, c in zip(logits[0], right)) / N
     assert loss.dtype == dtype and loss == pytest.approx(expected, rel=1e-4, abs=1e-6)
-    np.testing.assert_allclose(backward(3)[0].sum(axis=-1), 0, atol=1e-6)      # a shift changes nothing
+    # a shift of all logits changes nothing
+    np.testing.assert_allclose(backward(3)[0].sum(axis=-1), 0, atol=1e-6)
 
 
 ENERGIES = {"smallest": (smallest, 3), "smallest, soft": (lambda p, s: smallest(p, s, 0.4), 3),
             "infonce": (infonce, 1), "infonce, cold": (lambda p, s: infonce(p, s, 0.07), 1),
-            "infonce, hot": (lambda p, s: infonce(p, s, 5.0), 1), "cross_entropy": (cross_entropy, 1)}
+            "infonce, hot": (lambda p, s: infonce(p, s, 5.0), 1),
+            "cross_entropy": (cross_entropy, 1)}
 
 
 @pytest.mark.parametrize("name", ENERGIES)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_of_an_energy_is_its_slope_entry_by_entry(name, seed):
     energy, K = ENERGIES[name]
-    predictions, target = pair(seed, (K, 4, 5), np.float64)[0], pair(seed + 9, (1, 4, 5), np.float64)[0]
+    predictions, _ = pair(seed, (K, 4, 5), np.float64)
+    target, _ = pair(seed + 9, (1, 4, 5), np.float64)
     kept = predictions.copy(), target.copy()
     gradients = energy(predictions, target)[1](-1.7)
     assert np.array_equal(predictions, kept[0]) and np.array_equal(target, kept[1])
@@ -211,8 +219,9 @@ def test_the_gradient_of_an_energy_is_its_slope_entry_by_entry(name, seed):
         np.testing.assert_allclose(gradient, -1.7 * (left + right) / 2, rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.parametrize("energy, shapes", [(smallest, [(3, 4, 5), (3, 4, 5)]), (smallest, [(3, 4, 5), (1, 5, 4)]),
-                                            (infonce, [(1, 4, 5), (4, 5)]), (cross_entropy, [(4, 5), (1, 5)])])
+@pytest.mark.parametrize("energy, shapes", [
+    (smallest, [(3, 4, 5), (3, 4, 5)]), (smallest, [(3, 4, 5), (1, 5, 4)]),
+    (infonce, [(1, 4, 5), (4, 5)]), (cross_entropy, [(4, 5), (1, 5)])])
 def test_an_energy_refuses_shapes_that_differ_even_where_they_would_broadcast(energy, shapes):
     with pytest.raises(ValueError, match=f"{energy.__name__}'s target: wanted shape"):
         energy(*map(np.ones, shapes))
@@ -223,7 +232,8 @@ def test_an_energy_refuses_shapes_that_differ_even_where_they_would_broadcast(en
 def test_unit_is_each_latent_over_its_length_and_bears_a_zero():
     u, backward = unit(np.array([[[3.0, 4.0]], [[0.0, 0.0]]]))
     np.testing.assert_allclose(u, [[0.6, 0.8], [0, 0]], atol=1e-9)
-    assert backward(np.ones((2, 2))).shape == (2, 1, 2) and np.isfinite(backward(np.ones((2, 2)))).all()
+    dlatents = backward(np.ones((2, 2)))
+    assert dlatents.shape == (2, 1, 2) and np.isfinite(dlatents).all()
 
 
 # ---- the regularisers

@@ -9,8 +9,9 @@ from minijepa.options import UserError
 from minijepa.train import Training, train
 from minijepa.worlds import scenes, selective
 from minijepa.worlds.questions import Questions
-from minijepa.worlds.scenes import (ANSWER_IDS, ANSWERS, COLOURS, KINDS, MEANINGS, PLACES, QUESTIONS,
-                                    QUESTION_IDS, SHAPES, VOCABULARY, Text, ids, meanings)
+from minijepa.worlds.scenes import (ANSWER_IDS, ANSWERS, COLOURS, KINDS, MEANINGS, PLACES,
+                                    QUESTION_IDS, QUESTIONS, SHAPES, VOCABULARY, Text, ids,
+                                    meanings)
 from minijepa.worlds.selective import when_changed, when_moved
 
 
@@ -35,11 +36,12 @@ def test_an_object_has_its_shape_in_its_colour_in_its_place(monkeypatch):
     pixels = scenes.photograph(objects, shifts, 0.5, np.random.default_rng(0), np.float64)
     for (c, s, p), (down, right), picture in zip(objects, shifts, pixels.reshape(-1, 12, 12, 3)):
         row, column = list(PLACES.values())[p] + np.array([down, right])
+        colour = [1 if on else 0.5 for on in list(COLOURS.values())[c]]
         wanted = np.zeros((12, 12, 3))
         for i, line in enumerate(list(SHAPES.values())[s].split()):
             for j, mark in enumerate(line):
                 if mark == "#":
-                    wanted[row + i, column + j] = [1 if on else 0.5 for on in list(COLOURS.values())[c]]
+                    wanted[row + i, column + j] = colour
         assert np.array_equal(picture, wanted)
 
 
@@ -75,6 +77,11 @@ def test_padding_adds_nothing_to_a_text_and_its_gradient_is_right():
 
 # What is held out
 
+def which(text, texts):
+    """The one row of texts (n, phrasings, T) that has this text (T,) among its phrasings."""
+    return np.flatnonzero((texts == text).all(axis=-1).any(axis=-1)).item()
+
+
 @pytest.mark.parametrize("seed", [0, 7])
 def test_four_pairs_are_never_seen_together_and_each_part_is_seen(seed):
     world = start(seed=seed).world
@@ -83,8 +90,8 @@ def test_four_pairs_are_never_seen_together_and_each_part_is_seen(seed):
     assert len(world.pairs) == 12 and not never & set(map(tuple, world.pairs))
     asked = set()
     for _, y, z in world.batches(128, np.random.default_rng(seed)):
-        meaning = [np.flatnonzero((ANSWER_IDS == row).all(axis=-1).any(axis=-1)).item() for row in y[0]]
-        kind = [np.flatnonzero((QUESTION_IDS == row).all(axis=-1).any(axis=-1)).item() for row in z[0]]
+        meaning = [which(row, ANSWER_IDS) for row in y[0]]
+        kind = [which(row, QUESTION_IDS) for row in z[0]]
         assert all(MEANINGS[m][0] == KINDS[k] for m, k in zip(meaning, kind))
         asked.update(meaning)
     assert asked == set(range(28)) - {12 + 4 * c + s for c, s in never}
@@ -109,8 +116,10 @@ def test_the_nearest_answer_is_found(monkeypatch):
     latents = world.answers(model).reshape(28, 4, -1)
     rng = np.random.default_rng(0)
     phrasing = rng.integers(4, size=28)
-    near = 3 * latents[np.arange(28), phrasing] + 1e-4 * rng.standard_normal((28, latents.shape[-1]))
-    assert world.find(model, near.reshape(4, 7, -1)).tolist() == np.arange(28).reshape(4, 7).tolist()
+    off = 1e-4 * rng.standard_normal((28, latents.shape[-1]))
+    near = 3 * latents[np.arange(28), phrasing] + off
+    found = world.find(model, near.reshape(4, 7, -1))
+    assert np.array_equal(found, np.arange(28).reshape(4, 7))
     classes = start(predict="classes").model
     assert world.find(classes, np.eye(28)[None]).tolist() == [list(range(28))]
 
@@ -118,7 +127,7 @@ def test_the_nearest_answer_is_found(monkeypatch):
 def test_hits_count_each_kind_of_question_and_each_sort_of_picture():
     world = start().world
     right = {id(pictures): meanings(objects).T for pictures, objects in (world.seen, world.never)}
-    assert world.hits(lambda pictures: right[id(pictures)]) == {"seen": 1, "never": 1, "never_what": 1}
+    assert set(world.hits(lambda pictures: right[id(pictures)]).values()) == {1}
 
     def all_but_what(pictures):
         answers = right[id(pictures)].copy()
@@ -210,14 +219,15 @@ def test_a_question_of_ones_own_is_answered(learned, tmp_path, capsys, monkeypat
     *picture, answers = capsys.readouterr().out.rsplit("\n\n", 1)
     assert len(picture[0].splitlines()) == 12
     found = [line.split("  ", 1) for line in answers.splitlines()]
-    assert len(found) == 5 and [float(c) for c, _ in found] == sorted([float(c) for c, _ in found])[::-1]
+    cosines = [float(cosine) for cosine, _ in found]
+    assert len(found) == 5 and cosines == sorted(cosines)[::-1]
     assert {text for _, text in found} <= {text for texts in ANSWERS for text in texts}
     assert found == [[f"{cosine:6.3f}", text] for text, cosine
                      in learned.world.nearest(learned.model, "what colour is it")]
 
 
 @pytest.mark.parametrize("question, message", [
-    ("what color is the object", "the word 'color' in a question; the closest it knows is 'colour'"),
+    ("what color is the object", "word 'color' in a question; the closest it knows is 'colour'"),
     ("?!", "a question needs a word"), ("is the cross red", "the word 'cross' in a question")])
 def test_an_unknown_word_is_answered_before_training(question, message, monkeypatch):
     monkeypatch.setattr(Training, "rows", lambda self: pytest.fail("it trains"))
@@ -227,7 +237,7 @@ def test_an_unknown_word_is_answered_before_training(question, message, monkeypa
 
 
 def test_a_world_without_questions_is_named():
-    with pytest.raises(UserError, match="--world: wanted one of words, questions, was given 'video'"):
+    with pytest.raises(UserError, match="wanted one of words, questions, was given 'video'"):
         ask.main(["--world", "video", "what"])
 
 

@@ -306,7 +306,8 @@ def test_the_table_of_probes_and_the_json_tell_the_same(name, compare, capsys, m
     assert f"linear probe of the {kind.probed} " in heading
     for what, row in rows.items():
         assert row.keys() == rows["this model"].keys() and row.keys() <= columns
-        line, = [line for line in out[out.index(heading):].splitlines() if re.match(re.escape(what) + "   ", line)]
+        line, = [line for line in out[out.index(heading):].splitlines()
+                 if re.match(re.escape(what) + "   ", line)]
         numbers = [float(cell) for cell in line[len(what):].split()]
         shown = [row[key] for key in kind.columns if key in row]
         assert numbers == pytest.approx(shown, abs=0.00501)

@@ -38,7 +38,7 @@ class Futures(World):
         "soft": Option(0.3, number(0, 1), "part of the energy in which all values learn, at first; "
                        "it fades to 0"),
         "hidden_dim": Option(128, whole(1), "hidden units of each encoder and the predictor"),
-        "latent_dim": Option(16, whole(1), "dimensions of the latents"),
+        "latent_dim": Option(32, whole(1), "dimensions of the latents"),
         "predict": Option("latents", choice("latents", "pixels"), "pixels: the same model without "
                           "a target encoder, whose predictor gives the picture"),
     }
