@@ -81,7 +81,7 @@ def cross_entropy(logits, target):
     return loss, backward
 
 
-def infonce(prediction, target, temperature=0.2):
+def infonce(prediction, target, temperature=0.07):
     """InfoNCE in both directions: which of the batch's N targets belongs to which prediction?
 
     With u = ŝ / |ŝ| and v = s / |s|, logits_ij = u_i·v_j / temperature: the mean of the

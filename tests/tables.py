@@ -61,8 +61,8 @@ def make(path, seeds, *arguments):
 
 
 def spread(key, numbers, form):
-    """The mean, and the worst: of errors and losses the greatest, of all else the least."""
-    worst = max if key.endswith(("rmse", "loss")) else min
+    """The mean, and the worst: of errors, losses and costs the greatest, of all else the least."""
+    worst = max if key.endswith(("rmse", "loss", "stray", "floor", "decodings")) else min
     return f"{np.mean(numbers):{form}} [{worst(numbers):{form}}]"
 
 

@@ -181,7 +181,7 @@ def test_infonce_of_known_latents():
     alike = np.ones((1, 5, 3))
     loss, backward = infonce(alike, alike)
     assert loss == pytest.approx(math.log(5)) and np.allclose(backward(), 0, atol=1e-12)
-    assert infonce(apart, apart)[0] == infonce(apart, apart, 0.2)[0]
+    assert infonce(apart, apart)[0] == infonce(apart, apart, 0.07)[0]
     huge = infonce(apart, apart, 1e-3)
     assert huge[0] < 1e-9 and np.isfinite(huge[1]()).all()       # exp does not overflow
 

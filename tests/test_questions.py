@@ -191,7 +191,7 @@ def test_the_rules_count_decodings_and_right_answers():
     rows = {row["what"]: row for row in selective.compare(truth, truth, latents, {"noise": noise})}
     changes = 8 + int((truth[1:] != truth[:-1]).sum())
     for what in ("at each true change (the ceiling)",
-                 f"the predicted latent moved by {selective.THRESHOLD} (fixed beforehand)"):
+                 f"predicted latent moved by {selective.THRESHOLD} (beforehand)"):
         assert (rows[what]["decodings"], rows[what]["score"]) == (changes, 1)
     assert (rows["every frame"]["decodings"], rows["every frame"]["score"]) == (800, 1)
     assert rows["every 4th frame"]["decodings"] == 200 and rows["every 4th frame"]["score"] < 1

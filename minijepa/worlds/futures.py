@@ -12,7 +12,7 @@ from minijepa.gauges import effective_rank, linear_probe, relative_loss, std
 from minijepa.jepa import JEPA
 from minijepa.layers import Embedding, Sequential, perceptron
 from minijepa.losses import Smallest
-from minijepa.options import Option, choice, heading, line, number, whole
+from minijepa.options import Option, choice, number, table, whole
 from minijepa.predictors import Each, Told
 from minijepa.worlds.base import World, two_encoders
 from minijepa.worlds.forks import WIDTH, brightest, drawn, forks, picture
@@ -42,7 +42,7 @@ class Futures(World):
         "predict": Option("latents", choice("latents", "pixels"), "pixels: the same model without "
                           "a target encoder, whose predictor gives the picture"),
     }
-    defaults = {"epochs": 30, "batch_size": 128, "learning_rate": 3e-3, "decay": 0.5,
+    defaults = {"epochs": 30, "batch_size": 128, "learning_rate": 6e-3, "decay": 0.5,
                 "treatment": "stopgrad", "regularizer": "vicreg", "variance_weight": 3.0,
                 "covariance_weight": 0.05}
     comparisons = {"one z": {"values": 1},
@@ -146,14 +146,12 @@ class Futures(World):
 
     def report(self, model, config, others):
         """How many futures each model covers; and the probes' table."""
-        table, findings = super().report(model, config, others)
+        probes, findings = super().report(model, config, others)
         models = {"this model": model, **others}
         rows = {label: self.coverage(each) for label, each in models.items()}
-        columns = {"what": ("held out, what is predicted", "<44"),
-                   **{key: self.columns[key] for key in ("covered", "stray", "nearest")}}
-        lines = [heading(columns), *(line({"what": what, **row}, columns)
-                                     for what, row in rows.items())]
-        return "\n".join([*lines, table]), {"coverage": rows, **findings}
+        columns = {key: self.columns[key] for key in ("covered", "stray", "nearest")}
+        coverage = table("held out, what is predicted", rows, columns)
+        return f"{coverage}\n{probes}", {"coverage": rows, **findings}
 
     # --- what it looks like ----------------------------------------------------------------------
 

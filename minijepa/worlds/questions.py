@@ -5,13 +5,15 @@ one. The energy is InfoNCE, and its gradient flows into both branches: what is n
 the latents apart, and no regularizer is needed (Chen et al. 2025).
 """
 
+from functools import partial
+
 import numpy as np
 
 from minijepa.gauges import cosine_similarity, effective_rank, linear_probe, std
 from minijepa.jepa import JEPA
 from minijepa.layers import Sequential, perceptron
 from minijepa.losses import cross_entropy, infonce
-from minijepa.options import Option, choice, heading, line, number, whole
+from minijepa.options import Option, choice, number, table, whole
 from minijepa.predictors import Each, Told
 from minijepa.worlds import selective
 from minijepa.worlds.base import World, two_encoders
@@ -33,14 +35,14 @@ class Questions(World):
         "embed_dim": Option(32, whole(1), "features of a word, a question and an answer"),
         "hidden_dim": Option(256, whole(1), "hidden units of the encoder and the predictor"),
         "latent_dim": Option(64, whole(1), "dimensions of s_x"),
+        "temperature": Option(0.07, number(0.01), "of InfoNCE"),
         "predict": Option("latents", choice("latents", "classes"), "classes: a classifier of the "
                           "same size, each answer a class of its own"),
     }
     defaults = {"epochs": 40, "batch_size": 128, "learning_rate": 2e-3, "decay": 0.5,
                 "treatment": "joint"}
     comparisons = {"classifier": {"predict": "classes"}}
-    extras = {"show": "ask about held-out pictures, drawn in the terminal",
-              "stream": "watch films; look words up only when the predicted latent has moved"}
+    extras = {"show": "ask about held-out pictures, drawn in the terminal"}
     columns = {"std": ("std", ".4f"), "effective_rank": ("effective rank", ".2f"),
                "seen": ("seen", ".4f"), "never": ("never seen", ".4f"),
                "never_what": ("what is it", ".4f"),
@@ -76,8 +78,9 @@ class Questions(World):
         target = Sequential() if is_classifier else Text(width, rng, dtype)
         outputs = len(MEANINGS) if is_classifier else width
         net = Told(perceptron(latent + width, hidden, outputs, rng, dtype), Text(width, rng, dtype))
+        distance = partial(infonce, temperature=config["temperature"])
         return JEPA(encoder, target, Each(net), config["treatment"], config["tau"], regularizer,
-                    distance=cross_entropy if is_classifier else infonce)
+                    distance=cross_entropy if is_classifier else distance)
 
     def batches(self, size, rng):
         for _ in range(STEPS):
@@ -135,22 +138,22 @@ class Questions(World):
         return self.fitted[0]
 
     def report(self, model, config, others):
-        """The answers of each model and of the nearest picture; and the probes' table."""
-        table, findings = super().report(model, config, others)
+        """The answers of each model and the nearest picture; when to look words up; the probes."""
+        probes, findings = super().report(model, config, others)
         models = {"this model": model, **others}
         rows = {label: self.found(each) for label, each in models.items()}
         rows["the nearest picture's answers"] = self.hits(
             lambda pictures: like_nearest(pictures, *self.fitted))
-        columns = {"what": ("held out, the right answer is found", "<44"),
-                   **{key: self.columns[key] for key in ("seen", "never", "never_what")}}
-        lines = [heading(columns), *(line({"what": what, **row}, columns)
-                                     for what, row in rows.items())]
-        return "\n".join([*lines, table]), {"answers": rows, **findings}
+        columns = {key: self.columns[key] for key in ("seen", "never", "never_what")}
+        answers = table("held out, the right answer is found", rows, columns)
+        rules = selective.numbers(self.rules(model))
+        text = "\n".join([answers, selective.table(rules), probes])
+        return text, {"answers": rows, "selective": rules, **findings}
 
     # --- selective decoding ----------------------------------------------------------------------
 
     def rules(self, model):
-        """Rows {what, decodings, score}: when to look words up, and how often that is right."""
+        """When to look words up, and how often that is right: rows as `selective.compare` says."""
         pictures, objects = self.film
         asked = np.arange(STREAMS) % len(KINDS)                                # one question each
         latents = self.predict(model, pictures, 1).reshape(len(KINDS), FRAMES, STREAMS, -1)
@@ -159,9 +162,6 @@ class Questions(World):
         s_x = model.encode_context(pictures)[0].reshape(FRAMES, STREAMS, -1)
         return selective.compare(self.find(model, latents), truth, latents,
                                  {"s_x": s_x, "pixels": pictures.reshape(FRAMES, STREAMS, -1)})
-
-    def stream(self, model, others):
-        return selective.table(self.rules(model))
 
     def plot_stream(self, axes, model, others):
         selective.plot(axes, self.rules(model))
@@ -173,10 +173,7 @@ class Questions(World):
         return ids_asked(question)[None, None]
 
     def nearest(self, model, question, count=5, picture=0):
-        """The answers nearest to the predicted latent, best first: [(answer, cosine)].
-
-        Of a classifier: [(answer, logit)], the likeliest first.
-        """
+        """The answers nearest to what is predicted: [(answer, its cosine; a classifier's logit)]."""
         prediction = model.predict(self.never[0][picture:picture + 1], self.parse(question))[0][0]
         if model.distance is cross_entropy:
             texts, score = [answer for answer, *_ in ANSWERS], prediction[0]   # (28,)

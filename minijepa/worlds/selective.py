@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minijepa.options import heading, line
+from minijepa import options
 
 THRESHOLD = 0.5                              # between latents of length 1; fixed beforehand
 THRESHOLDS = [0.1, 0.3, THRESHOLD, 0.7, 0.9]
@@ -51,23 +51,27 @@ def compare(found, truth, latents, others):
 
     rows = [row("every", f"every {n}th frame" if n > 1 else "every frame",
                 np.broadcast_to(frame - frame % n, found.shape)) for n in EVERY]
-    rows += [row("moved", f"the predicted latent moved by {threshold}"
-                 + " (fixed beforehand)" * (threshold == THRESHOLD),
+    rows += [row("moved", f"predicted latent moved by {threshold}"
+                 + " (beforehand)" * (threshold == THRESHOLD),
                  when_moved(unit(latents), threshold)) for threshold in THRESHOLDS]
     for what, watched in others.items():
         watched = unit(watched)
-        tried = [row(what, f"{what} moved by {threshold:.2f} (hindsight)",
+        tried = [row(what, f"{what} moved (threshold by hindsight)",
                      when_moved(watched, threshold)) for threshold in np.geomspace(0.05, 2, TRIES)]
         good = [each for each in tried if each["score"] >= rows[0]["score"] - LACKING]
         rows.append(min(good or tried, key=lambda each: each["decodings"]))
     return [*rows, row("changed", "at each true change (the ceiling)", when_changed(truth))]
 
 
-def table(rows):
+def numbers(rows):
+    """{what: {decodings, score}} of the rows."""
+    return {row["what"]: {key: row[key] for key in ("decodings", "score")} for row in rows}
+
+
+def table(numbers):
     """How often words are looked up by each rule, and how often what was said last is right."""
-    columns = {"what": ("words are looked up", "<52"), "decodings": ("decodings", "d"),
-               "score": ("right", ".4f")}
-    return "\n".join([heading(columns), *(line(row, columns) for row in rows)])
+    columns = {"decodings": ("decodings", "d"), "score": ("right", ".4f")}
+    return options.table("words are looked up", numbers, columns)
 
 
 def plot(axes, rows):
