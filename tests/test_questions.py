@@ -5,6 +5,7 @@ import pytest
 
 from minijepa import ask
 from minijepa.gradcheck import check
+from minijepa.losses import infonce
 from minijepa.options import UserError
 from minijepa.train import Training, train
 from minijepa.worlds import scenes, selective
@@ -145,6 +146,21 @@ def test_the_nearest_picture_is_the_nearest_and_cannot_know_a_new_pair():
     found = scenes.like_nearest(pictures, known, objects)
     assert np.array_equal(found, meanings(objects[apart.argmin(axis=1)]).T)
     assert (found[3] != meanings(world.never[1][:20])[:, 3]).all()
+
+
+def test_the_temperature_is_that_of_the_energy():
+    training = start(temperature=0.3)
+    prediction, target = np.random.default_rng(0).standard_normal((2, 1, 9, 32))
+    assert training.model.distance(prediction, target)[0] == infonce(prediction, target, 0.3)[0]
+
+
+@pytest.mark.slow
+def test_pairs_never_seen_together_are_named_and_a_classifier_cannot():
+    """The claim, of one seed; over seeds it is in tests/tables/questions.json."""
+    rows = {predict: train("questions", {"seed": 100, "predict": predict})[1][-1]
+            for predict in ("latents", "classes")}
+    assert rows["latents"]["seen"] > 0.99 and rows["latents"]["never_what"] > 0.9
+    assert rows["classes"]["seen"] > 0.99 and rows["classes"]["never_what"] == 0
 
 
 def test_some_hundred_steps_answer_about_what_was_seen(learned):

@@ -26,7 +26,10 @@ seeds = pytest.mark.parametrize("seed", [0, 1])
 # An option of a world that makes it small, where it has one
 SMALL = {"embed_dim": 3, "hidden_dim": 6, "latent_dim": 4, "batch_size": 8}
 # And what no option says: batches in an epoch, films held out
-FEWER = {"minijepa.worlds.video.STEPS": 10, "minijepa.worlds.video.PROBED": 200}
+FEWER = {"minijepa.worlds.video.STEPS": 10, "minijepa.worlds.video.PROBED": 200,
+         "minijepa.worlds.futures.STEPS": 10, "minijepa.worlds.futures.HELD_OUT": 100,
+         "minijepa.worlds.questions.STEPS": 10, "minijepa.worlds.questions.PICTURES": 100,
+         "minijepa.worlds.questions.FRAMES": 30}
 
 
 @pytest.fixture(autouse=True)

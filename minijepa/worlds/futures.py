@@ -46,7 +46,6 @@ class Futures(World):
                 "treatment": "stopgrad", "regularizer": "vicreg", "variance_weight": 3.0,
                 "covariance_weight": 0.05}
     comparisons = {"one z": {"values": 1},
-                   "pixels, one z": {"predict": "pixels", "values": 1, "regularizer": "none"},
                    "pixels": {"predict": "pixels", "regularizer": "none"}}
     extras = {"show": "a fork, what each value of z predicts, and what is predicted without z"}
     columns = {"relative_loss": ("relative loss", ".4f"), "std": ("std", ".4f"),

@@ -173,7 +173,7 @@ class Questions(World):
         return ids_asked(question)[None, None]
 
     def nearest(self, model, question, count=5, picture=0):
-        """The answers nearest to what is predicted: [(answer, its cosine; a classifier's logit)]."""
+        """The answers nearest to what is predicted: [(answer, cosine; of a classifier, logit)]."""
         prediction = model.predict(self.never[0][picture:picture + 1], self.parse(question))[0][0]
         if model.distance is cross_entropy:
             texts, score = [answer for answer, *_ in ANSWERS], prediction[0]   # (28,)

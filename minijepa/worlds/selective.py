@@ -4,8 +4,8 @@ import numpy as np
 
 from minijepa import options
 
-THRESHOLD = 0.5                              # between latents of length 1; fixed beforehand
-THRESHOLDS = [0.1, 0.3, THRESHOLD, 0.7, 0.9]
+THRESHOLD = 0.3                              # between latents of length 1; fixed beforehand
+THRESHOLDS = [0.1, THRESHOLD, 0.5, 0.7, 0.9]
 EVERY = [1, 4, 13]                           # frames
 TRIES, LACKING = 40, 0.005                   # thresholds tried with hindsight; of the score
 
