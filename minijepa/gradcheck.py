@@ -13,7 +13,8 @@ import numpy as np
 
 from minijepa.jepa import TREATMENTS, ToyJEPA
 from minijepa.layers import Embedding, Linear, Mean, ReLU, Sequential, perceptron
-from minijepa.losses import covariance_penalty, mse, sigreg, variance_hinge
+from minijepa.losses import (covariance_penalty, cross_entropy, infonce, mse, sigreg, smallest,
+                             unit, variance_hinge)
 from minijepa.modules import Module, expect
 from minijepa.options import Parser, run
 from minijepa.predictors import Each, Residual, Rollout, Told
@@ -231,6 +232,10 @@ def standard_checks(rng):
             model.target_encoder.value += 0.1 * normal(model.target_encoder.value.shape)
         x = rng.integers(0, V, (B, T)), mask
         yield f"step, {treatment}", check_step(model, x, rng.integers(0, V, (1, B)), rng=rng)
+    for name, energy, K in (("smallest", lambda s_hat, s: smallest(s_hat, s, soft=0.3), 3),
+                            ("cross_entropy", cross_entropy, 1), ("infonce", infonce, 1)):
+        yield name, check(energy, normal((K, B, L)), normal((1, B, L)), rng=rng)
+    yield "unit", check(unit, normal((B, L)), rng=rng)
 
 
 def epsilon_sweep(rng):

@@ -4,6 +4,8 @@ import numpy as np
 
 from minijepa.modules import expect
 
+TINY = 1e-12                                           # of a latent of length 0, or nearly
+
 
 def mse(prediction, target):
     """Mean squared error over all N entries: Σ (prediction − target)² / N.
@@ -21,6 +23,96 @@ def mse(prediction, target):
         return dprediction, -dprediction
 
     return loss, backward
+
+
+def smallest(predictions, target, soft=0.0):
+    """The smallest over z of the mean squared error d_z = |ŝ_z − s_y|² / L, averaged over B.
+
+    Of each example (1 − soft)·min_z d_z + soft·mean_z d_z: the winner learns, and with a soft part
+    a little all of them, so that none is left behind (LeCun 2022: F = min_z E; Rupprecht et al.
+    2017: the relaxed winner). Where several tie, the first wins.
+    predictions (K, B, L), target (1, B, L)  ->  a number, and backward(dloss=1) -> the gradients
+    of both. Raises ValueError or TypeError where shape or dtype do not fit.
+    """
+    K, B, L = predictions.shape
+    expect("smallest's target", target, (1, B, L), predictions.dtype)
+    difference = predictions - target                                          # (K, B, L)
+    distances = (difference * difference).mean(axis=2)                         # (K, B)
+    wins = np.arange(K)[:, None] == distances.argmin(axis=0)                   # (K, B)
+    share = ((1 - soft) * wins + soft / K).astype(predictions.dtype)           # sums to 1 over K
+    loss = (share * distances).sum(axis=0).mean()
+
+    def backward(dloss=1):
+        dpredictions = difference * share[:, :, None] * (2 * float(dloss) / (B * L))
+        return dpredictions, -dpredictions.sum(axis=0, keepdims=True)
+
+    return loss, backward
+
+
+class Smallest:
+    """`smallest` with a soft part that may fade in the course of the training."""
+
+    def __init__(self, soft):
+        self.soft = soft
+
+    def __call__(self, predictions, target):
+        return smallest(predictions, target, self.soft)
+
+
+def cross_entropy(logits, target):
+    """−Σ target·log softmax(logits), averaged over N: the classifier's loss.
+
+    logits (..., C), target (..., C), each row of which sums to 1  ->  a number, and
+    backward(dloss=1) -> (dlogits, dtarget). The rows are all leading dimensions, N of them.
+    """
+    expect("cross_entropy's target", target, logits.shape, logits.dtype)
+    N = logits.size // logits.shape[-1]
+    shifted = logits - logits.max(axis=-1, keepdims=True)                      # or exp overflows
+    exponential = np.exp(shifted)
+    total = exponential.sum(axis=-1, keepdims=True)                            # (..., 1)
+    log_p = shifted - np.log(total)                                            # (..., C)
+    loss = -(target * log_p).sum() / N
+
+    def backward(dloss=1):
+        scale = float(dloss) / N
+        mass = target.sum(axis=-1, keepdims=True)      # 1, but for a difference taken along target
+        return (exponential / total * mass - target) * scale, -log_p * scale
+
+    return loss, backward
+
+
+def infonce(prediction, target, temperature=0.07):
+    """InfoNCE in both directions: which of the batch's N targets belongs to which prediction?
+
+    With u = ŝ / |ŝ| and v = s / |s|, logits_ij = u_i·v_j / temperature: the mean of the
+    cross-entropies of softmax over j and of softmax over i, the right one on the diagonal
+    (van den Oord et al. 2018; both directions: CLIP, Radford et al. 2021).
+    Two arrays (..., L) of N latents  ->  a number, and backward(dloss=1) -> the gradients of both.
+    """
+    expect("infonce's target", target, prediction.shape, prediction.dtype)
+    (u, u_backward), (v, v_backward) = unit(prediction), unit(target)          # (N, L) each
+    logits, right = u @ v.T / temperature, np.eye(len(u), dtype=u.dtype)       # (N, N)
+    across, across_backward = cross_entropy(logits, right)
+    down, down_backward = cross_entropy(logits.T, right)
+
+    def backward(dloss=1):
+        half = float(dloss) / 2
+        dlogits = across_backward(half)[0] + down_backward(half)[0].T          # (N, N)
+        return u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature)
+
+    return (across + down) / 2, backward
+
+
+def unit(latents):
+    """Each latent x (..., L) over its length, u = x / |x| (N, L), and the backward of that."""
+    rows = latents.reshape(-1, latents.shape[-1])                              # (N, L)
+    length = np.sqrt((rows * rows).sum(axis=1, keepdims=True) + TINY)          # (N, 1)
+    u = rows / length
+
+    def backward(du):                                  # along u itself, the length takes it back
+        return ((du - u * (du * u).sum(axis=1, keepdims=True)) / length).reshape(latents.shape)
+
+    return u, backward
 
 
 def variance_hinge(latents, floor=1.0, epsilon=1e-4):

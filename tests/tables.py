@@ -69,8 +69,8 @@ def make(path, seeds, *arguments):
 
 
 def spread(key, numbers, form):
-    """The mean, and the worst: of errors, losses and times the greatest, of all else the least."""
-    worst = max if key.endswith(("rmse", "loss", "ms")) else min
+    """The mean, and the worst: of errors, losses and costs the greatest, of all else the least."""
+    worst = max if key.endswith(("rmse", "loss", "ms", "stray", "floor", "decodings")) else min
     return f"{np.mean(numbers):{form}} [{worst(numbers):{form}}]"
 
 

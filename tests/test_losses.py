@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minijepa import losses
-from minijepa.losses import (SIGReg, VICReg, covariance_penalty, mse, no_regularizer, sigreg,
-                             variance_hinge)
+from minijepa.losses import (SIGReg, Smallest, VICReg, covariance_penalty, cross_entropy, infonce,
+                             mse, no_regularizer, sigreg, smallest, unit, variance_hinge)
 
 seeds = st.integers(0, 2**32 - 1)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -75,6 +75,165 @@ def test_mse_refuses_a_target_of_another_shape_or_dtype(target, error, words):
     with pytest.raises(error) as caught:
         mse(np.zeros((2, 3)), target)
     assert str(caught.value) == f"mse's target: wanted {words}"
+
+
+# ---- the energies of several futures, and of an answer among others
+
+def smallest_formula(predictions, target, soft):
+    K, B, L = predictions.shape
+    d = [[sum((float(predictions[k, b, i]) - float(target[0, b, i])) ** 2 for i in range(L)) / L
+          for k in range(K)] for b in range(B)]
+    return sum((1 - soft) * min(row) + soft * sum(row) / K for row in d) / B
+
+
+def infonce_formula(a, b, temperature):
+    """Both directions, row by row, with numbers of Python."""
+    a, b = (x.reshape(-1, x.shape[-1]).astype(float) for x in (a, b))
+    cosine = [[float(x @ y) / math.sqrt(float(x @ x) * float(y @ y)) for y in b] for x in a]
+    N, total = len(a), 0.0
+    for i in range(N):
+        for others in ([cosine[i][j] for j in range(N)], [cosine[j][i] for j in range(N)]):
+            total += math.log(sum(math.exp(c / temperature) for c in others))
+            total -= cosine[i][i] / temperature
+    return total / (2 * N)
+
+
+def slopes(f, x, shift=1e-6):
+    """(f(x) − f(x − ε), f(x + ε) − f(x)) / ε: each entry's slope to the left and to the right."""
+    left, right = np.empty_like(x), np.empty_like(x)
+    for place in np.ndindex(x.shape):
+        kept, here = x[place], f()
+        x[place] = kept + shift
+        right[place] = (f() - here) / shift
+        x[place] = kept - shift
+        left[place] = (here - f()) / shift
+        x[place] = kept
+    return left, right
+
+
+@given(seeds, dtypes, st.integers(1, 4), st.integers(1, 5), st.integers(1, 6),
+       st.sampled_from([0.0, 0.3, 1.0]))
+@few
+def test_smallest_is_the_winners_distance_and_a_share_of_all(seed, dtype, K, B, L, soft):
+    predictions, target = pair(seed, (K, B, L), dtype)[0], pair(seed + 1, (1, B, L), dtype)[0]
+    loss, backward = smallest(predictions, target, soft)
+    assert loss.dtype == dtype == backward()[0].dtype == backward()[1].dtype
+    assert loss == pytest.approx(smallest_formula(predictions, target, soft), rel=TOLERANCE[dtype])
+    assert Smallest(soft)(predictions, target)[0] == loss
+    if K == 1:                                         # then there is nothing to choose
+        assert loss == pytest.approx(mse(predictions, target)[0], rel=TOLERANCE[dtype])
+
+
+def test_only_the_winner_learns_and_with_a_soft_part_a_little_all():
+    predictions, target = np.array([[[0.0, 0]], [[3, 0]], [[9, 0]]]), np.array([[[2.0, 0]]])
+    loss, backward = smallest(predictions, target)
+    assert loss == 0.5                                 # of 4, 1 and 49, over L = 2
+    assert backward()[0][:, 0, 0].tolist() == [0, 1, 0]
+    assert backward()[1].tolist() == [[[-1, 0]]]
+    loss, backward = smallest(predictions, target, soft=0.3)
+    assert loss == pytest.approx(0.7 * 0.5 + 0.3 * 54 / 6)
+    np.testing.assert_allclose(backward()[0][:, 0, 0], [-0.2, 0.8, 0.7])
+
+
+@pytest.mark.parametrize("tied", [2, 3])
+@pytest.mark.parametrize("soft", [0.0, 0.3])
+def test_where_several_tie_the_first_wins_and_the_gradient_is_between_the_slopes(tied, soft):
+    """The minimum has a kink there: finite differences to the left and to the right differ."""
+    rng = np.random.default_rng(tied)
+    target = rng.standard_normal((1, 2, 3))
+    predictions = target + rng.permuted(np.ones((4, 2, 3)) * [1, 2, 3], axis=2)
+    predictions[tied:] += 5                            # these are further off
+    loss, backward = smallest(predictions, target, soft)
+    gradients = backward()
+    assert (gradients[0][1:] == 0).all() == (soft == 0) and gradients[0][0].all()
+    for x, gradient in zip((predictions, target), gradients):
+        left, right = slopes(lambda: smallest(predictions, target, soft)[0], x)
+        below, above = np.minimum(left, right) - 1e-5, np.maximum(left, right) + 1e-5
+        assert (below <= gradient).all() and (gradient <= above).all()
+    left, right = slopes(lambda: smallest(predictions, target, soft)[0], predictions)
+    assert (np.abs(right - left)[:tied] > 0.1).all()
+    np.testing.assert_allclose(left[tied:], right[tied:], atol=1e-4)
+
+
+def test_twins_that_tie_part_as_soon_as_one_of_them_wins():
+    twins, target = np.ones((2, 3, 4)), np.zeros((1, 3, 4))
+    dpredictions, _ = smallest(twins, target)[1]()
+    assert dpredictions[0].any() and not dpredictions[1].any()
+
+
+@given(seeds, dtypes, st.integers(1, 6), st.integers(2, 5), st.sampled_from([0.05, 0.2, 1.0]))
+@few
+def test_infonce_is_the_mean_of_both_cross_entropies(seed, dtype, N, L, temperature):
+    prediction, target = pair(seed, (1, N, L), dtype)
+    loss, backward = infonce(prediction, target, temperature)
+    assert loss.dtype == dtype
+    assert all(d.dtype == dtype and d.shape == (1, N, L) for d in backward())
+    expected = infonce_formula(prediction, target, temperature)
+    close = {np.float32: {"rel": 1e-3, "abs": 1e-4}, np.float64: {"rel": 1e-9}}[dtype]
+    assert loss == pytest.approx(expected, **close)
+    longer = infonce(3 * prediction, target / 5, temperature)[0]               # cosine: no lengths
+    assert longer == pytest.approx(loss, rel=1e-3, abs=1e-4)
+
+
+def test_infonce_of_known_latents():
+    apart = np.eye(3)[None]
+    assert infonce(apart, apart, 0.5)[0] == pytest.approx(math.log(math.exp(2) + 2) - 2)
+    alike = np.ones((1, 5, 3))
+    loss, backward = infonce(alike, alike)
+    assert loss == pytest.approx(math.log(5)) and np.allclose(backward(), 0, atol=1e-12)
+    assert infonce(apart, apart)[0] == infonce(apart, apart, 0.07)[0]
+    huge = infonce(apart, apart, 1e-3)
+    assert huge[0] < 1e-9 and np.isfinite(huge[1]()).all()       # exp does not overflow
+
+
+@given(seeds, dtypes, st.integers(1, 6), st.integers(1, 5))
+@few
+def test_cross_entropy_is_minus_the_log_of_the_right_class(seed, dtype, N, C):
+    logits, rng = 3 * pair(seed, (1, N, C), dtype)[0], np.random.default_rng(seed)
+    right = rng.integers(C, size=N)
+    loss, backward = cross_entropy(logits, np.eye(C, dtype=dtype)[right][None])
+    expected = -sum(float(row[c]) - math.log(sum(math.exp(float(x)) for x in row))
+                    for row, c in zip(logits[0], right)) / N
+    assert loss.dtype == dtype and loss == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    # a shift of all logits changes nothing
+    np.testing.assert_allclose(backward(3)[0].sum(axis=-1), 0, atol=1e-6)
+
+
+ENERGIES = {"smallest": (smallest, 3), "smallest, soft": (lambda p, s: smallest(p, s, 0.4), 3),
+            "infonce": (infonce, 1), "infonce, cold": (lambda p, s: infonce(p, s, 0.07), 1),
+            "infonce, hot": (lambda p, s: infonce(p, s, 5.0), 1),
+            "cross_entropy": (cross_entropy, 1)}
+
+
+@pytest.mark.parametrize("name", ENERGIES)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gradient_of_an_energy_is_its_slope_entry_by_entry(name, seed):
+    energy, K = ENERGIES[name]
+    predictions, _ = pair(seed, (K, 4, 5), np.float64)
+    target, _ = pair(seed + 9, (1, 4, 5), np.float64)
+    kept = predictions.copy(), target.copy()
+    gradients = energy(predictions, target)[1](-1.7)
+    assert np.array_equal(predictions, kept[0]) and np.array_equal(target, kept[1])
+    for x, gradient in zip((predictions, target), gradients):
+        left, right = slopes(lambda: energy(predictions, target)[0], x)
+        np.testing.assert_allclose(gradient, -1.7 * (left + right) / 2, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("energy, shapes", [
+    (smallest, [(3, 4, 5), (3, 4, 5)]), (smallest, [(3, 4, 5), (1, 5, 4)]),
+    (infonce, [(1, 4, 5), (4, 5)]), (cross_entropy, [(4, 5), (1, 5)])])
+def test_an_energy_refuses_shapes_that_differ_even_where_they_would_broadcast(energy, shapes):
+    with pytest.raises(ValueError, match=f"{energy.__name__}'s target: wanted shape"):
+        energy(*map(np.ones, shapes))
+    with pytest.raises(TypeError, match="wanted dtype float64, was given float32"):
+        energy(np.ones((1, 4, 5)), np.ones((1, 4, 5), np.float32))
+
+
+def test_unit_is_each_latent_over_its_length_and_bears_a_zero():
+    u, backward = unit(np.array([[[3.0, 4.0]], [[0.0, 0.0]]]))
+    np.testing.assert_allclose(u, [[0.6, 0.8], [0, 0]], atol=1e-9)
+    dlatents = backward(np.ones((2, 2)))
+    assert dlatents.shape == (2, 1, 2) and np.isfinite(dlatents).all()
 
 
 # ---- the regularisers

@@ -6,12 +6,14 @@ import os
 
 from minijepa.options import UserError
 from minijepa.worlds.base import World, check_members
+from minijepa.worlds.futures import Futures
 from minijepa.worlds.images import Images
+from minijepa.worlds.questions import Questions
 from minijepa.worlds.rooms import Rooms
 from minijepa.worlds.video import Video
 from minijepa.worlds.words import Words
 
-WORLDS = {world.name: world for world in (Words, Video, Images, Rooms)}
+WORLDS = {world.name: world for world in (Words, Video, Images, Rooms, Futures, Questions)}
 
 
 def world_class(world):

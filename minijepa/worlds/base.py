@@ -30,6 +30,7 @@ class World:
     defaults = {}            # its own defaults for the options of the training
     options = {}             # its own options: {name: Option}
     columns = {}
+    about, seconds = "", 0   # in a line: what it shows; how long it trains, on one core
     comparisons = {}         # {label: options} of models to hold it against (`--compare`)
     probed = "encoder"       # in words: which encoder `probe` probes
     handmade = {}            # {label: function of the raw input}: features made by hand
@@ -152,6 +153,13 @@ class Features:
     def predict(self, x, z=None):
         s_x, _ = self.encode_context(x)
         return np.broadcast_to(s_x, (self.world.ahead if z is None else len(z), *s_x.shape)), None
+
+
+def two_encoders(config):
+    """Raise UserError where an average is asked for in a world whose encoders see other things."""
+    if config["treatment"] == "ema":
+        raise UserError("--treatment: wanted stopgrad or joint, since the two encoders of this "
+                        "world are not alike; was given 'ema'")
 
 
 def check_members(world):

@@ -57,6 +57,7 @@ class Video(World):
     """The video world. An epoch is 50 batches of films that were never seen before."""
 
     name = "video"
+    about, seconds = "a ball rolls behind a chair: where is it while nobody sees it?", 20
     options = {
         "q": Option(1.0, number(0, 1), "the dial: how often the sign of the ball is random"),
         "hidden_dim": Option(256, whole(1), "hidden units of the encoder and the predictor"),

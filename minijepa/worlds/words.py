@@ -62,6 +62,7 @@ class Words(World):
     """The word world. Sentences are stored end to end: `tokens` (all words' ids) and `lengths`."""
 
     name = "words"
+    about, seconds = "a hidden word of a sentence: which words fit?", 1
     options = {
         "embed_dim": Option(32, whole(1), "features of a word's embedding"),
         "hidden_dim": Option(64, whole(1), "hidden units of each encoder and the predictor"),
