@@ -22,7 +22,6 @@ from minijepa.worlds.digits import read_digits
 CIRCLE = str(Path(__file__).with_name("circle.py"))
 NAMES = [*WORLDS, CIRCLE]
 every_world = pytest.mark.parametrize("name", NAMES, ids=[*WORLDS, "circle"])
-seeds = pytest.mark.parametrize("seed", [0, 1])
 
 # An option of a world that makes it small, where it has one
 SMALL = {"embed_dim": 3, "hidden_dim": 6, "latent_dim": 4, "batch_size": 8}
@@ -73,10 +72,9 @@ def one_line(caught, *fragments):
 # The gradient, and the numbers
 
 @every_world
-@seeds
-def test_the_gradient_of_a_whole_step_is_right(name, seed):
+def test_the_gradient_of_a_whole_step_is_right(name):
     """Under the world's own treatment, energy and regularizer."""
-    training, rng = start(name, dtype="float64"), np.random.default_rng(seed)
+    training, rng = start(name, dtype="float64"), np.random.default_rng(0)
     model, (x, y, z) = training.model, next(training.world.batches(5, rng))
     if model.treatment == "ema":                       # as in training, where the two differ
         model.target_encoder.value += 0.1 * rng.standard_normal(model.target_encoder.value.shape)
