@@ -9,7 +9,7 @@ COMMANDS = {
     "minijepa.gradcheck": "every backward against finite differences",
     "minijepa.plan": "plan a way around walls with a model of the rooms (a few minutes)",
     "minijepa.plan --map zigzag --scales 2": "the same at two time scales, coarse and fine",
-    "minijepa.dial video": "as the look of things becomes chance: latents or pixels? (half an hour)",
+    "minijepa.dial video": "as what things look like becomes chance: latents or pixels? (long)",
     "minijepa.collapse": "ten ways to train, and which of them collapse (about half a minute)",
     "minijepa.exercises": "write the backward passes yourself",
 }
