@@ -18,7 +18,7 @@ from minijepa.worlds.maps import MAPS, NEAR, SIDE, SIZE, STEP, Map
 
 STEPS = 50                                   # batches in an epoch: every one of new walks
 AHEAD = 8                                    # actions that are told
-PROBED, TASKS = 500, 100                     # walks that probes are fitted on; tasks of the dial
+PROBED, TASKS = 500, 30                      # walks that probes are fitted on; tasks of the dial
 
 
 class Rooms(World):
