@@ -110,6 +110,7 @@ def test_what_is_untrue_is_found(tmp_path, check, change):
     assert list(getattr(write(tmp_path, TRUE.replace(old, new)), check)())
 
 
+@pytest.mark.slow
 def test_update_puts_the_outputs_right_and_nothing_else(tmp_path, capsys):
     path = tmp_path / "document.md"
     for change in ("a number in the output", "a result", "a printed result"):

@@ -28,7 +28,11 @@ f64 = np.float64
 BUGS = [name for name in NAMES if name.startswith("bug")]
 
 right = pytest.mark.parametrize("solution", [s for s in SOLUTIONS if s.right], ids=str)
-wrong = pytest.mark.parametrize("solution", [s for s in SOLUTIONS if not s.right], ids=str)
+# Some train, or check a whole step
+LONG = "jepa_step", "used_twice", "stop_gradient"
+wrong = pytest.mark.parametrize("solution", [
+    pytest.param(s, marks=pytest.mark.slow if str(s).startswith(LONG) else ())
+    for s in SOLUTIONS if not s.right], ids=str)
 
 
 @pytest.fixture(scope="module")

@@ -427,6 +427,7 @@ def test_a_file_that_misbehaves_is_answered_about_that_file(desk, source, words)
     assert "Traceback" not in text and "runner.py" not in text and "checks.py" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [
     relu(top="while True: pass"),
     relu("while True: pass"),

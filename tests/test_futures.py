@@ -145,6 +145,7 @@ def test_an_average_of_two_unlike_encoders_is_refused():
         train("futures", {"treatment": "ema"})
 
 
+@pytest.mark.slow
 def test_the_futures_are_found_and_one_z_finds_none():
     """The claim in small: 3 ways in 600 steps; the goals over seeds are measured elsewhere."""
     given = {"batch_size": 64, "epochs": 12, "ways": 3, "seed": 100}

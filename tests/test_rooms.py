@@ -276,6 +276,7 @@ def test_the_dial_shows_the_success_from_one_room_into_another(monkeypatch):
 
 # Acting
 
+@pytest.mark.slow
 @every_map
 def test_who_is_told_the_map_arrives_and_who_is_told_nothing_does_not(name):
     training = small(map=name)
@@ -432,6 +433,7 @@ def test_an_output_that_is_closed_or_full_makes_no_traceback(closed, code):
     assert done.returncode == code and done.stderr.count("\n") == (code == 2)
 
 
+@pytest.mark.slow
 def test_the_path_and_the_landscape_are_drawn():
     pytest.importorskip("matplotlib",
                         reason="matplotlib is not installed: pip install 'minijepa[plot]'")

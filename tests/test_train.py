@@ -49,6 +49,7 @@ def report(path):
 
 # What it learns
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_the_defaults_reach_every_held_out_word(seed):
     _, history = train(config={"seed": seed})
