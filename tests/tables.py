@@ -70,7 +70,8 @@ def make(path, seeds, *arguments):
 
 def spread(key, numbers, form):
     """The mean, and the worst: of errors, losses and costs the greatest, of all else the least."""
-    worst = max if key.endswith(("rmse", "loss", "ms", "stray", "floor", "decodings")) else min
+    errors = "rmse", "loss", "ms", "stray", "floor", "nearest", "decodings"
+    worst = max if key.endswith(errors) else min
     return f"{np.mean(numbers):{form}} [{worst(numbers):{form}}]"
 
 
