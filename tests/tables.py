@@ -6,9 +6,9 @@
     python tests/tables.py again FILE NUMBER
 
 make: trains once for each seed ("0-9,40-49") and keeps what `--json` gives. show: prints the mean
-and the worst of each number over the seeds. again: trains one of the seeds anew, the
-NUMBER-th (modulo their count), and exits with 1 if its numbers are others. The last two also take
-what `python -m minijepa.dial --json` wrote.
+and the worst of each number over the seeds. again: trains one of the seeds anew, the NUMBER-th
+(modulo their count), without the models it is compared with, and exits with 1 if its numbers are
+others. The last two also take what `python -m minijepa.dial --json` wrote.
 """
 
 import json
@@ -109,7 +109,8 @@ def again(path, number):
         what, new = f"q = {row['q']}, {row['model']}", dial.measured(world, given)
     else:
         kept = report["runs"][number % len(report["runs"])]
-        what, new = " ".join(report["arguments"]), numbers_of(kept["seed"], report["arguments"])
+        arguments = [each for each in report["arguments"] if each != "--compare"]
+        what, new = " ".join(arguments), numbers_of(kept["seed"], arguments)
     others = list(differences(kept, new))
     print(f"{path}, {what}, seed {kept['seed']}: "
           + ("the same numbers" if not others else "other numbers\n" + "\n".join(others)))

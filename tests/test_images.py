@@ -272,6 +272,7 @@ def trained():
     return training, rows, {"masked autoencoder": other.model}
 
 
+@pytest.mark.slow
 def test_it_learns_what_the_pixels_do_not_tell(trained):
     training, rows, _ = trained
     found = training.world.probes(training.model, training.config, {})
@@ -281,6 +282,7 @@ def test_it_learns_what_the_pixels_do_not_tell(trained):
     assert rows[-1]["accuracy"] == ours
 
 
+@pytest.mark.slow
 def test_what_is_imagined_is_the_nearest_block_of_the_training(trained):
     training, _, others = trained
     world = training.world
@@ -295,6 +297,7 @@ def test_what_is_imagined_is_the_nearest_block_of_the_training(trained):
             assert distances[got].min() == pytest.approx(distances.min(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_table_of_ink_counts_what_is_right(trained):
     training, _, others = trained
     world = training.world
@@ -313,6 +316,7 @@ def test_the_table_of_ink_counts_what_is_right(trained):
         assert abs(np.mean(right) - rows[label]["right"]) < 5 * np.sqrt(0.25 / len(right))
 
 
+@pytest.mark.slow
 def test_the_pictures_show_what_was_seen_and_what_is_laid_under_the_card(trained):
     training, _, others = trained
     world = training.world
@@ -334,6 +338,7 @@ def test_the_pictures_show_what_was_seen_and_what_is_laid_under_the_card(trained
                 assert all((each == x[n, place]).all() for each in of.values())
 
 
+@pytest.mark.slow
 def test_a_digit_is_drawn_in_characters(trained):
     training, _, others = trained
     titles, *rows = training.world.show(training.model, others).splitlines()
@@ -347,6 +352,7 @@ def test_a_digit_is_drawn_in_characters(trained):
             assert row[2 * column] == "▒░·▓█"[off.index(min(off))]
 
 
+@pytest.mark.slow
 def test_the_pictures_are_drawn_side_by_side(trained):
     plt = pytest.importorskip("matplotlib.pyplot", reason="matplotlib is not installed: pip "
                                                           "install 'minijepa[plot]'")

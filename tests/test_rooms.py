@@ -372,6 +372,7 @@ def test_a_model_is_trained_as_minijepa_train_does(capsys):
     assert made["seconds"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{"predict": "pixels"}, {"dtype": "float64"},
                                    {"treatment": "ema"}, {"hidden_dim": 5, "latent_dim": 3}])
 def test_any_model_of_the_rooms_can_plan_at_two_scales(given, capsys, monkeypatch):

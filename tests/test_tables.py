@@ -14,7 +14,7 @@ RUNS = [{"seed": seed, "seconds": 1.0, "hidden_rmse": rmse,
          "probes": {"this model": {"hidden_rmse": rmse, "velocity_r2": r2},
                     "the mean": {"hidden_rmse": 1.0}}}
         for seed, rmse, r2 in ((3, 0.2, 0.9), (4, 0.6, 0.5), (7, 0.4, 0.7))]
-REPORT = {"arguments": ["video"], "seeds": "3-4,7", "runs": RUNS}
+REPORT = {"arguments": ["video", "--compare"], "seeds": "3-4,7", "runs": RUNS}
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_seeds_are_those_written():
 def test_the_mean_and_the_worst_are_shown(kept, capsys):
     tables.main(["show", kept])
     about, heading, model, mean = capsys.readouterr().out.splitlines()
-    assert about == "python -m minijepa.train video, seeds 3-4,7: mean [worst]"
+    assert about == "python -m minijepa.train video --compare, seeds 3-4,7: mean [worst]"
     assert heading.split() == ["probes", "hidden", "px", "velocity", "R²"]
     assert model.split() == ["this", "model", "0.400", "[0.600]", "0.700", "[0.500]"]
     assert mean.split() == ["the", "mean", "1.000", "[1.000]"]
