@@ -19,6 +19,8 @@ from minijepa.exercises import runner
 from minijepa.exercises.hints import HINTS, TITLES
 from minijepa.options import UserError
 
+pytestmark = pytest.mark.slow              # each check is a process of its own
+
 RIGHT = {solution.exercise: solution.source for solution in reversed(SOLUTIONS) if solution.right}
 ORDER = list(TITLES)
 NEXT = ("\nNext: edit exercises/finite_differences.py, then "
