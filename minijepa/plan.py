@@ -111,7 +111,7 @@ def main(argv=None):
     parser = Parser("minijepa.plan", __doc__)
     parser.add_options(OPTIONS)
     parser.add_argument("--model", metavar="FILE", help="a model that `train rooms --save` wrote; "
-                        "without one, one is trained first, which takes a quarter of a minute")
+                        f"without one, one is trained first, about {Rooms.seconds} s")
     parser.add_argument("--compare", action="store_true", help="plan with a pixel predictor, too")
     parser.add_argument("--alone", action="store_true",
                         help="leave out what the models are held against")

@@ -310,10 +310,10 @@ def test_the_table_of_ink_counts_what_is_right(trained):
     guesses = {"this model": lambda k, n: imagined[k, n],
                "the mean ink of the place": lambda k, n: mean[z[k, n]]}
     for label, guess in guesses.items():
-        ks, ns = np.meshgrid(range(8), range(0, 359, 60))
         right = [abs(guess(k, n) - np.sqrt(2 * np.mean(y[k, n]**2))) < 0.15
-                 for k, n in zip(ks.ravel(), ns.ravel())]
-        assert abs(np.mean(right) - rows[label]["right"]) < 5 * np.sqrt(0.25 / len(right))
+                 for k in range(8) for n in range(359)]
+        # One in a thousand may lie on the edge, and be rounded to the other side
+        assert rows[label]["right"] == pytest.approx(np.mean(right), abs=1e-3)
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ class Futures(World):
     """The fork. An epoch is 50 batches of films that were never seen before."""
 
     name = "futures"
-    about, seconds = "a ball comes to a fork: each value of a latent variable is a future", 6
+    about, seconds = "a ball comes to a fork: each value of a latent variable is a future", 7
     options = {
         "ways": Option(2, whole(1, 9), "in which the ball may go on"),
         "values": Option(0, whole(0, 99), "of the latent variable; 0: as many as there are ways"),

@@ -44,7 +44,7 @@ class Images(World):
     """The world of images. An epoch is 50 batches of digits, with new stripes and new masks."""
 
     name = "images"
-    about, seconds = "half of a digit is covered: what is under the card?", 12
+    about, seconds = "half of a digit is covered: what is under the card?", 13
     options = {
         "q": Option(1.0, number(0, 1), "the dial: how often the phase of a block is random"),
         "noise": Option(0.0, number(0), "standard deviation of the noise on each pixel"),

@@ -29,7 +29,7 @@ class Questions(World):
     """The questions. An epoch is 50 batches of pictures and questions never seen before."""
 
     name = "questions"
-    about, seconds = "a picture and a question: the answer, also of pairs never seen together", 12
+    about, seconds = "a picture and a question: the answer, also of pairs never seen together", 15
     options = {
         "pale": Option(0.5, number(0, 1), "value of the channels that a colour lacks; 0: pure"),
         "embed_dim": Option(32, whole(1), "features of a word, a question and an answer"),

@@ -25,7 +25,7 @@ class Rooms(World):
     """The rooms. An epoch is 50 batches of walks that were never seen before."""
 
     name = "rooms"
-    about, seconds = "an agent is told its actions: where do they lead, and what leads there?", 20
+    about, seconds = "an agent is told its actions: where do they lead, and what leads there?", 22
     options = {
         "map": Option("middle", choice(*MAPS), "where the walls and the doors are"),
         "q": Option(1.0, number(0, 1), "the dial: how often the sign of the agent is random"),
