@@ -48,7 +48,7 @@ class JEPA(Module):
         self.treatment, self.tau = treatment, tau
         self.regularizer, self.distance = regularizer, distance
         self.regularize_target = regularize_target or treatment == "joint"
-        self.flatten()
+        self.flatten(last=target_encoder)
         if treatment == "ema":
             target_encoder.value[:] = context_encoder.value
 
@@ -96,6 +96,15 @@ class JEPA(Module):
                 target_backward(ds_y + penalty_y_backward(dloss))
 
         return loss, backward
+
+    def trained(self):
+        """What an optimizer moves: (values, gradients) of all that a gradient reaches.
+
+        A target encoder that none reaches lies at the end of both vectors, and is left out.
+        """
+        still = {} if self.regularize_target else self.target_encoder.named_parameters()
+        stop = self.value.size - sum(parameter.value.size for parameter in still.values())
+        return self.value[:stop], self.grad[:stop]
 
     def update_target(self):
         """After each optimizer step: target = τ·target + (1 − τ)·online, for `ema`."""

@@ -19,24 +19,23 @@ class Embedding(Module):
 
     def __init__(self, vocab_size, embed_dim, rng, dtype=np.float32):
         self.weight = Parameter(rng.standard_normal((vocab_size, embed_dim)).astype(dtype))
+        self.number = np.arange(vocab_size * embed_dim).reshape(vocab_size, embed_dim)
 
     def forward(self, ids):
         weight, ids = self.weight.value, np.asarray(ids)
-        if not np.issubdtype(ids.dtype, np.integer):
+        if ids.dtype.kind not in "iu":
             raise TypeError(f"Embedding: wanted integer ids, was given {ids.dtype}")
         if ids.size and (ids.min() < 0 or ids.max() >= len(weight)):
             raise IndexError(f"Embedding: wanted ids from 0 to {len(weight) - 1}, "
                              f"was given ids from {ids.min()} to {ids.max()}")
-        ids = ids.astype(np.intp)                      # small ones would overflow in ids·E below
         y = weight.take(ids, axis=0)                   # weight[ids]: (..., E)
 
         def backward(dy):
             expect("Embedding.backward", dy, y.shape, weight.dtype)
             # dweight[i] = sum of dy over every place where ids == i: a scatter-add.
-            # Entry (i, e) of the table is entry i·E + e of the flat table: np.add.at on
-            # one axis is several times faster than on rows, and repeated ids add up.
-            E = weight.shape[1]
-            entries = ids[..., None] * E + np.arange(E)                        # (..., E)
+            # Repeated ids add up in np.add.at, which is several times faster on one axis than on
+            # rows: entry (i, e) of the table has the number i·E + e in the flat table.
+            entries = self.number.take(ids, axis=0)                            # (..., E)
             np.add.at(self.weight.grad.reshape(-1), entries.reshape(-1), dy.reshape(-1))
 
         return y, backward
@@ -46,12 +45,13 @@ class Linear(Module):
     """y = x weightᵀ + bias.
 
     x (..., in)  ->  y (..., out), with any number of leading dimensions;
-    weight (out, in) and bias (out,) start uniform in ±1/√in.
+    weight (out, in) and bias (out,) start uniform in ±1/√in. Where x is data (`reads_data`), no one
+    asks for its gradient: dx, a third of the layer's work, is left out, and is None.
     Raises ValueError or TypeError for another shape or dtype.
     """
 
-    def __init__(self, in_features, out_features, rng, dtype=np.float32):
-        bound = 1 / np.sqrt(in_features)
+    def __init__(self, in_features, out_features, rng, dtype=np.float32, reads_data=False):
+        bound, self.reads_data = 1 / np.sqrt(in_features), reads_data
 
         def uniform(*shape):
             return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
@@ -61,15 +61,18 @@ class Linear(Module):
     def forward(self, x):
         weight, bias = self.weight.value, self.bias.value
         expect("Linear", x, (..., weight.shape[1]), weight.dtype)
-        y = x @ weight.T                                                       # (..., out)
+        rows = x.reshape(-1, x.shape[-1])                                      # (N, in)
+        y = rows @ weight.T                                                    # (N, out)
         y += bias
+        y = y.reshape(*x.shape[:-1], len(bias))                                # (..., out)
 
         def backward(dy):
             expect("Linear.backward", dy, y.shape, weight.dtype)
-            rows = dy.reshape(-1, dy.shape[-1])                                # (N, out)
-            self.weight.grad += rows.T @ x.reshape(-1, x.shape[-1])            # (out, in)
-            self.bias.grad += rows.sum(axis=0)                                 # (out,)
-            return dy @ weight                                                 # (..., in)
+            drows = dy.reshape(-1, dy.shape[-1])                               # (N, out)
+            self.weight.grad += drows.T @ rows                                 # (out, in)
+            self.bias.grad += drows.sum(axis=0)                                # (out,)
+            if not self.reads_data:
+                return (drows @ weight).reshape(x.shape)                       # (..., in)
 
         return y, backward
 
@@ -137,10 +140,10 @@ class Sequential(Module):
         return x, backward
 
 
-def perceptron(inputs, hidden, outputs, rng, dtype=np.float32):
+def perceptron(inputs, hidden, outputs, rng, dtype=np.float32, reads_data=False):
     """Linear, ReLU, Linear: (..., inputs) -> (..., outputs), of which every model is made."""
     return Sequential(
-        Linear(inputs, hidden, rng, dtype),
+        Linear(inputs, hidden, rng, dtype, reads_data),
         ReLU(),
         Linear(hidden, outputs, rng, dtype),
     )

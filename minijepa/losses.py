@@ -16,7 +16,7 @@ def mse(prediction, target):
     """
     expect("mse's target", target, prediction.shape, prediction.dtype)
     difference = prediction - target
-    loss = np.mean(difference * difference)
+    loss = np.vdot(difference, difference) / difference.size               # Σ difference² / N
 
     def backward(dloss=1):
         dprediction = difference * (2 * float(dloss) / difference.size)

@@ -56,15 +56,17 @@ class Module:
                 named[f"{name}.{below}"] = parameter
         return named
 
-    def flatten(self):
+    def flatten(self, last=None):
         """Move every parameter into one vector, `self.value`, and every gradient into `self.grad`.
 
         Parameters become views into these vectors, and a shared one is in them once. Each
         module below gets its own stretch of both (unless it shares a part that lies elsewhere),
         so `model.grad[:] = 0` and `target_encoder.value[:] = context_encoder.value` are each one
-        line. Returns self.
+        line. The parameters of `last`, a module below, are at the end. Returns self.
         """
-        parameters = list(dict.fromkeys(self.named_parameters().values()))
+        at_end = set(last.named_parameters().values()) if last else set()
+        parameters = sorted(dict.fromkeys(self.named_parameters().values()),
+                            key=at_end.__contains__)   # as they were, but for those
         for name, parameter in self.named_parameters().items():
             x = parameter.value
             expect(f"flatten, {name}", x, x.shape, parameters[0].value.dtype)

@@ -90,7 +90,7 @@ class Rollout(Around):
             told_ids = z is None or dz[0] is None
             return ds, None if told_ids else np.stack(dz[::-1])
 
-        return np.stack(predictions), backward
+        return np.array(predictions), backward
 
 
 class Each(Around):

@@ -51,11 +51,10 @@ class Training:
     def __init__(self, world, config, rng):
         self.world, self.config, self.rng = world, config, rng
         self.model = world.build(config, rng, regularizer_of(config, rng))
-        vectors = self.model.value, self.model.grad
         if config["optimizer"] == "adam":
-            self.optimizer = Adam(*vectors, config["learning_rate"])
+            self.optimizer = Adam(*self.model.trained(), config["learning_rate"])
         else:
-            self.optimizer = SGD(*vectors, config["learning_rate"], momentum=0.9)
+            self.optimizer = SGD(*self.model.trained(), config["learning_rate"], momentum=0.9)
         self.kept = {f"world/{name}": x for name, x in world.state().items()}
         self.epoch, self.loss = 0, math.nan            # nothing is measured yet
         self.finished = self.state()

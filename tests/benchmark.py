@@ -50,7 +50,7 @@ LEARNING_RATE, TAU = 3e-3, 0.99
 def our_step(vocabulary, tokens, hidden, batch, rng):
     latent = hidden // 2
     model = ToyJEPA(vocabulary, rng, latent, hidden, latent, np.float32, "ema", TAU)
-    optimizer = Adam(model.value, model.grad, LEARNING_RATE)
+    optimizer = Adam(*model.trained(), LEARNING_RATE)
     context_ids = rng.integers(0, vocabulary, (batch, tokens))
     x, y = (context_ids, np.ones(context_ids.shape, bool)), rng.integers(0, vocabulary, (1, batch))
 

@@ -510,6 +510,18 @@ def test_the_model_is_drawn_from_the_generator_alone():
 
 
 @each_treatment
+@pytest.mark.parametrize("regularize_target", [False, True])
+def test_an_optimizer_moves_all_that_a_gradient_reaches(treatment, regularize_target):
+    model = toy(np.random.default_rng(0), treatment)
+    model.regularize_target |= regularize_target       # as its constructor does
+    values, gradients = model.trained()
+    values[:], gradients[:] = 1, 2
+    for name, parameter in model.named_parameters().items():
+        moves = not name.startswith("target_encoder") or model.regularize_target
+        assert (parameter.value == 1).all() == (parameter.grad == 2).all() == moves
+
+
+@each_treatment
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_dtype_is_kept_through_a_step(treatment, dtype):
     model, x, y = step_gradients(treatment, 0, dtype=dtype)

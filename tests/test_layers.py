@@ -297,6 +297,18 @@ def test_linear_is_einsum_forward_and_backward(seed, dtype, features, shape):
     agree(layer.bias.grad, db, dtype)
 
 
+def test_linear_that_reads_data_leaves_out_the_gradient_of_the_data_alone():
+    rng, dy = np.random.default_rng(0), np.random.default_rng(1).standard_normal((4, 5, 3))
+    x = rng.standard_normal((4, 5, 2))
+    asked, reads = (Linear(2, 3, np.random.default_rng(2), np.float64, reads_data=data)
+                    for data in (False, True))
+    assert asked.forward(x)[1](dy).shape == x.shape and reads.forward(x)[1](dy) is None
+    for name, parameter in asked.named_parameters().items():
+        same = reads.named_parameters()[name]
+        assert np.array_equal(same.value, parameter.value)
+        assert np.array_equal(same.grad, parameter.grad) and parameter.grad.any()
+
+
 def test_linear_starts_uniform_within_one_over_root_of_the_inputs():
     layer = Linear(16, 5000, np.random.default_rng(0), np.float64)
     assert layer.weight.value.shape == (5000, 16) and layer.bias.value.shape == (5000,)

@@ -83,12 +83,13 @@ def test_a_shared_module_is_in_the_vector_once_and_has_both_names():
 
 def test_each_module_has_its_own_stretch_of_the_vectors():
     model = ToyJEPA(11, np.random.default_rng(0), 2, 3, 5, np.float64, "stopgrad")
-    parts = [model.embedding, model.context_encoder, model.target_encoder, model.predictor]
+    # the target encoder, which the gradient may not reach, lies at the end
+    parts = [model.embedding, model.context_encoder, model.predictor, model.target_encoder]
     model.value[:] = 0
     for number, part in enumerate(parts, start=1):
         part.value[:] = number
         part.grad[:] = -number
-    sizes = [11 * 2, 2 * 3 + 3 + 3 * 5 + 5, 2 * 3 + 3 + 3 * 5 + 5, 5 * 3 + 3 + 3 * 5 + 5]
+    sizes = [11 * 2, 2 * 3 + 3 + 3 * 5 + 5, 5 * 3 + 3 + 3 * 5 + 5, 2 * 3 + 3 + 3 * 5 + 5]
     assert np.array_equal(model.value, np.repeat([1, 2, 3, 4], sizes))
     assert np.array_equal(model.grad, np.repeat([-1, -2, -3, -4], sizes))
     layer = model.predictor.net.layers[2]

@@ -44,7 +44,7 @@ class Coarse(World):
     def build(self, config, rng, regularizer):
         hidden, latent, code = (config[key] for key in ("hidden_dim", "latent_dim", "code_dim"))
         width, dtype = self.held_out[0].shape[1], np.dtype(config["dtype"])
-        encoder = perceptron(width, hidden, latent, rng, dtype)
+        encoder = perceptron(width, hidden, latent, rng, dtype, reads_data=True)
         step = Told(perceptron(latent + code, hidden, latent, rng, dtype),
                     Linear(2 * MACRO, code, rng, dtype))
         return JEPA(encoder, encoder, Rollout(Residual(step)), "joint", regularizer=regularizer)

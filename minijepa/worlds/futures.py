@@ -73,11 +73,11 @@ class Futures(World):
         two_encoders(config)
         hidden, latent, own = config["hidden_dim"], config["latent_dim"], rng.spawn(4)
         dtype, values = np.dtype(config["dtype"]), config["values"] or config["ways"]
-        target = perceptron(WIDTH**2, hidden, latent, own[0], dtype)
+        target = perceptron(WIDTH**2, hidden, latent, own[0], dtype, reads_data=True)
         outputs = latent
         if config["predict"] == "pixels":
             target, outputs = Sequential(), WIDTH**2   # the "latent" of a picture is the picture
-        encoder = perceptron(2 * WIDTH**2, hidden, latent, own[1], dtype)
+        encoder = perceptron(2 * WIDTH**2, hidden, latent, own[1], dtype, reads_data=True)
         net = Told(perceptron(latent + TOLD, hidden, outputs, own[2], dtype),
                    Embedding(values, TOLD, own[3], dtype))
         return JEPA(encoder, target, Each(net), config["treatment"], config["tau"], regularizer,

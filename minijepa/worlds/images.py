@@ -84,15 +84,16 @@ class Images(World):
     def build(self, config, rng, regularizer):
         hidden, L, dtype = config["hidden_dim"], config["latent_dim"], np.dtype(config["dtype"])
 
-        def net(inputs, hidden, outputs):
-            return perceptron(inputs, hidden, outputs, rng, dtype)
+        def net(inputs, hidden, outputs, reads_data=False):
+            return perceptron(inputs, hidden, outputs, rng, dtype, reads_data)
 
-        encoder, mixer = net(PIXELS, hidden, L), net(PLACES * L, 2 * hidden, 2 * L)
+        encoder = net(PIXELS, hidden, L, reads_data=True)
+        mixer = net(PLACES * L, 2 * hidden, 2 * L)
         predicted = {"latents": L, "pixels": PIXELS}[config["predict"]]
         predictor = Each(Told(net(3 * L, hidden, predicted), Embedding(PLACES, L, rng, dtype)))
         if config["predict"] == "pixels":              # the "latent" of a hidden block is the block
             return BlockJEPA(encoder, Sequential(), mixer, predictor, "stopgrad")
-        target = encoder if config["treatment"] == "joint" else net(PIXELS, hidden, L)
+        target = encoder if config["treatment"] == "joint" else net(PIXELS, hidden, L, True)
         return BlockJEPA(encoder, target, mixer, predictor, config["treatment"], config["tau"],
                          regularizer)
 

@@ -109,10 +109,12 @@ class Map:
         """Pictures (..., 256): the walls, and the agent, its sign random with probability q."""
         shape = position.shape[:-1]
         random = (rng.random(shape) < q) & (rng.random(shape) < 0.5)
-        spot = np.exp(-(position[..., None] - np.arange(SIDE))**2 / 2).astype(dtype)  # (..., 2, 16)
+        away = position[..., None].astype(dtype) - np.arange(SIDE, dtype=dtype)  # (..., 2, 16)
+        spot = np.exp(-away * away / 2)
         x, y = spot[..., 0, :], spot[..., 1, :] * np.where(random, -1, 1)[..., None].astype(dtype)
-        picture = y[..., None] * x[..., None, :]                               # (..., 16, 16)
-        return picture.reshape(*shape, -1) + self.drawn.astype(dtype)
+        picture = (y[..., None] * x[..., None, :]).reshape(*shape, -1)         # (..., 256)
+        picture += self.drawn.astype(dtype)
+        return picture
 
     def tasks(self, count, rng, other_room=True, apart=4):
         """Starts and goals, two (count, 2), at least so far apart, in one room or in two."""

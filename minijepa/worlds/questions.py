@@ -74,7 +74,7 @@ class Questions(World):
         two_encoders(config)
         width, hidden, latent = config["embed_dim"], config["hidden_dim"], config["latent_dim"]
         dtype, is_classifier = np.dtype(config["dtype"]), config["predict"] == "classes"
-        encoder = perceptron(SIDE * SIDE * 3, hidden, latent, rng, dtype)
+        encoder = perceptron(SIDE * SIDE * 3, hidden, latent, rng, dtype, reads_data=True)
         target = Sequential() if is_classifier else Text(width, rng, dtype)
         outputs = len(MEANINGS) if is_classifier else width
         net = Told(perceptron(latent + width, hidden, outputs, rng, dtype), Text(width, rng, dtype))

@@ -91,15 +91,16 @@ class Video(World):
     def build(self, config, rng, regularizer):
         latent = config["latent_dim"]
 
-        def net(inputs, outputs):
-            return perceptron(inputs, config["hidden_dim"], outputs, rng, np.dtype(config["dtype"]))
+        def net(inputs, outputs, reads_data=False):
+            return perceptron(inputs, config["hidden_dim"], outputs, rng, np.dtype(config["dtype"]),
+                              reads_data)
 
-        encoder = net(WINDOW * FRAME, latent)
         if config["predict"] == "pixels":
             nothing = Sequential()                     # the "latent" of a window is the window
-            frame = Sequential(*encoder.layers, *net(latent, FRAME).layers)
+            frame = Sequential(*net(WINDOW * FRAME, latent).layers, *net(latent, FRAME).layers)
             return JEPA(nothing, nothing, Rollout(NextFrame(frame), AHEAD), "stopgrad")
-        target = encoder if config["treatment"] == "joint" else net(WINDOW * FRAME, latent)
+        encoder = net(WINDOW * FRAME, latent, reads_data=True)
+        target = encoder if config["treatment"] == "joint" else net(WINDOW * FRAME, latent, True)
         step = Residual(net(latent, latent))           # from frame to frame little changes
         return JEPA(encoder, target, Rollout(step, AHEAD), config["treatment"], config["tau"],
                     regularizer)
