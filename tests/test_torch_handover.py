@@ -19,6 +19,8 @@ from minijepa.optimizers import Adam
 from minijepa.train import Training
 from minijepa.worlds import WORLDS
 
+torch.set_num_threads(1)
+
 PROCESSES, BATCH, RATE = 2, 32, 3e-3
 EPOCHS = 12                                            # of the words, in all
 every_world = pytest.mark.parametrize("name", WORLDS)
@@ -81,7 +83,6 @@ def share(rank, batch):
 
 def on_one_process(rank, folder):
     """What each does: one step in every world, and two more epochs of words; rank 0 keeps them."""
-    torch.set_num_threads(1)
     folder = Path(folder)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank,
                             world_size=PROCESSES)
