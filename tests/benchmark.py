@@ -1,4 +1,4 @@
-"""Time our training step and PyTorch's, the whole process of both, and the floor under both.
+"""Time our training steps and PyTorch's, whole trainings of both, and the floor under the steps.
 
     python tests/benchmark.py [--json FILE] [--plot FILE] [--quick]
 
@@ -26,12 +26,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from minijepa.jepa import ToyJEPA
+from minijepa.layers import Linear
 from minijepa.optimizers import Adam
+from minijepa.train import Training
+from minijepa.worlds import WORLDS
 
 try:
     import torch
-    from torch_twin import ToyJEPA as Twin
-    from torch_twin import training_step
+    from torch_twin import ToyJEPA as Listing
+    from torch_twin import tensors, trained, training_step, twin
 
     torch.set_num_threads(1)
 except ImportError:
@@ -44,18 +47,15 @@ SIZES = [
     *({"vocabulary": vocabulary, "batch": 256} for vocabulary in (1_000, 50_000)),
     *({"tokens": tokens, "batch": 256} for tokens in (4, 32)),
 ]
-LEARNING_RATE, TAU = 3e-3, 0.99
+VARIANTS = ["eager", "fused", "compile"] if torch else []
+RATIOS = {"ours/floor": 12, "eager/ours": 12, "fastest/ours": 14}              # widths
 
 
-def our_step(vocabulary, tokens, hidden, batch, rng):
-    latent = hidden // 2
-    model = ToyJEPA(vocabulary, rng, latent, hidden, latent, np.float32, "ema", TAU)
-    optimizer = Adam(*model.trained(), LEARNING_RATE)
-    context_ids = rng.integers(0, vocabulary, (batch, tokens))
-    x, y = (context_ids, np.ones(context_ids.shape, bool)), rng.integers(0, vocabulary, (1, batch))
+def our_step(model, batch, learning_rate):
+    optimizer = Adam(*model.trained(), learning_rate)
 
     def step():                                                # of train.train_epoch
-        loss, backward = model.forward(x, y)
+        loss, backward = model.forward(*batch)
         model.grad[:] = 0
         backward()
         optimizer.step()
@@ -63,31 +63,45 @@ def our_step(vocabulary, tokens, hidden, batch, rng):
     return step
 
 
-def torch_step(vocabulary, tokens, hidden, batch, rng, variant):
-    latent = hidden // 2
-    model = Twin(vocabulary, latent, hidden, latent, "ema", TAU)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(trained, LEARNING_RATE, fused=True if variant == "fused" else None)
-    context_ids = torch.from_numpy(rng.integers(0, vocabulary, (batch, tokens)))
-    target_ids = torch.from_numpy(rng.integers(0, vocabulary, batch))
+def torch_step(model, batch, learning_rate, variant):
+    optimizer = torch.optim.Adam(trained(model), learning_rate, fused=variant == "fused" or None)
     if variant == "compile":
         model.forward = torch.compile(model.forward)
-    return lambda: training_step(model, optimizer, context_ids, target_ids)
+    return lambda: training_step(model, optimizer, *batch)
 
 
-def floor(vocabulary, tokens, hidden, batch, rng):
-    """The 14 matrix products of a step: six Linears forward, backward those of the four trained."""
-    latent = hidden // 2
-    normal = lambda *shape: rng.standard_normal(shape, np.float32)
-    layers = [(latent, hidden), (hidden, latent)]      # (in, out) of each of the three
-    data = [(normal(batch, i), normal(o, i), normal(batch, o)) for i, o in layers]
+def floor(model, batch):
+    """The matrix products of a step: what each Linear is given in one, and given back.
+
+    Nobody needs the gradient of what is seen, so no product is counted for it.
+    """
+    x, y, _ = batch
+    seen, calls, forward = [x, y], [], Linear.forward
+
+    def recorded(layer, x):
+        output, backward = forward(layer, x)
+        rows = x.reshape(-1, x.shape[-1])
+        dy = np.ones((len(rows), output.shape[-1]), x.dtype)
+        call = {"x": rows, "weight": layer.weight.value, "dy": dy, "trained": False,
+                "is_first": any(x is each for each in seen)}
+        calls.append(call)
+
+        def undo(dy):
+            call["trained"] = True
+            return backward(dy)
+        return output, undo
+
+    Linear.forward = recorded
+    model.forward(*batch)[1]()
+    Linear.forward = forward
 
     def products():
-        for trained in (True, True, False):            # context encoder, predictor, target
-            for x, weight, dy in data:
-                x @ weight.T
-                if trained:
-                    dy.T @ x, dy @ weight
+        for call in calls:
+            call["x"] @ call["weight"].T
+            if call["trained"]:
+                call["dy"].T @ call["x"]
+                if not call["is_first"]:
+                    call["dy"] @ call["weight"]
     return products
 
 
@@ -111,52 +125,71 @@ def interleaved(steps, seconds):
     return times
 
 
-def time_steps(changed, seconds):
-    """One row: the size, the median µs a step of each, their spread, and the ratios."""
-    size = {**ARTICLE, **changed}
-    rng = np.random.default_rng(0)
-    steps = {"ours": our_step(**size, rng=rng), "floor": floor(**size, rng=rng)}
-    if torch:
-        for variant in ("eager", "fused", "compile"):
-            try:
-                step = torch_step(**size, rng=rng, variant=variant)
-                step()
-                steps[variant] = step
-            except Exception as error:                         # torch.compile wants a C++ compiler
-                print(f"(torch {variant} does not work here: {type(error).__name__})")
+def time_steps(model, batch, learning_rate, make_theirs, their_batch, seconds):
+    """The median µs a step of each, their spread, and the ratios."""
+    steps = {"ours": our_step(model, batch, learning_rate), "floor": floor(model, batch)}
+    for variant in VARIANTS:
+        try:
+            step = torch_step(make_theirs(), their_batch(), learning_rate, variant)
+            step()
+            steps[variant] = step
+        except Exception as error:                             # torch.compile wants a C++ compiler
+            print(f"(torch {variant} does not work here: {type(error).__name__})")
     times = interleaved(steps, seconds)
     median = {name: statistics.median(values) * 1e6 for name, values in times.items()}
     spread = {name: [1e6 * value for value in statistics.quantiles(values, n=10)[::8]]
               for name, values in times.items()}               # first and ninth decile
-    row = {**size, "median_us": median, "deciles_us": spread,
+    row = {"median_us": median, "deciles_us": spread,
            "ours/floor": median["ours"] / median["floor"]}
     if torch:
         row["eager/ours"] = median["eager"] / median["ours"]
-        row["fastest/ours"] = min(median[name] for name in median
-                                  if name not in ("ours", "floor")) / median["ours"]
+        row["fastest/ours"] = min(median[name] for name in median.keys() & VARIANTS) \
+            / median["ours"]
     return row
 
 
-def torch_training():
-    """The default training as a PyTorch script would do it: the same batches, no measuring."""
-    from minijepa.worlds.words import Words
+def time_article(changed, seconds):
+    """A row of the article's model, against its listing: no word is padded, and no mean masked."""
+    size = {**ARTICLE, **changed}
+    vocabulary, tokens, hidden, batch = size.values()
+    rng, latent = np.random.default_rng(0), hidden // 2
+    context_ids = rng.integers(0, vocabulary, (batch, tokens))
+    y = rng.integers(0, vocabulary, (1, batch))
+    return {**size, **time_steps(
+        ToyJEPA(vocabulary, rng, latent, hidden, latent),
+        ((context_ids, np.ones(context_ids.shape, bool)), y, None), 3e-3,
+        lambda: Listing(vocabulary, latent, hidden, latent),
+        lambda: (torch.from_numpy(context_ids), torch.from_numpy(y[0])), seconds)}
 
-    rng = np.random.default_rng(0)
-    world = Words(rng)
-    model = Twin(len(world.vocabulary))
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], LEARNING_RATE)
-    for _ in range(60):
-        for (context_ids, mask), target_ids, _ in world.batches(32, rng):
-            training_step(model, optimizer, torch.from_numpy(context_ids),
-                          torch.from_numpy(target_ids[0]), torch.from_numpy(mask))
+
+def time_world(name, seconds):
+    """A row of a world at its defaults, against the twin of its model."""
+    training = Training.start(name, {})
+    config, model = training.config, training.model
+    batch = next(iter(training.world.batches(config["batch_size"], training.rng)))
+    return {"world": name, "hidden": config["hidden_dim"], "batch": config["batch_size"],
+            **time_steps(model, batch, config["learning_rate"], lambda: twin(model),
+                         lambda: tensors(batch), seconds)}
 
 
-def time_processes(rounds):
+def torch_training(name):
+    """A world's default training as a PyTorch script would do it, on the same batches.
+
+    Ours does more in its time: before the training it takes the loss of an epoch, it measures ten
+    times, and after each epoch it copies what a checkpoint keeps.
+    """
+    training = Training.start(name, {})
+    world, config, model = training.world, training.config, twin(training.model)
+    optimizer = torch.optim.Adam(trained(model), fused=True)   # of what needs no compiler, fastest
+    for training.epoch in range(config["epochs"]):
+        optimizer.param_groups[0]["lr"] = training.learning_rate()
+        world.schedule(model, training.epoch / config["epochs"])
+        for batch in world.batches(config["batch_size"], training.rng):
+            training_step(model, optimizer, *tensors(batch))
+
+
+def time_processes(commands, rounds):
     """Median seconds of whole processes, by turns."""
-    commands = {"ours": ["-m", "minijepa.train", "--quiet"], "import numpy": ["-c", "import numpy"]}
-    if torch:
-        commands["torch training"] = [__file__, "--torch-training"]
-        commands["import torch"] = ["-c", "import torch"]
     times = {name: [] for name in commands}
     for _ in range(rounds + 1):
         for name, command in commands.items():
@@ -164,8 +197,13 @@ def time_processes(rounds):
             subprocess.run([sys.executable, *command], check=True,
                            cwd=Path(__file__).resolve().parent.parent)
             times[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values[1:])            # the first warms the disk
+    return {name: statistics.median(values[1:])                # the first warms the disk
             for name, values in times.items()}
+
+
+def training_commands(world):
+    commands = {"ours": ["-m", "minijepa.train", world, "--quiet"]}
+    return {**commands, "torch": [__file__, "--torch-training", world]} if torch else commands
 
 
 def processor():
@@ -176,21 +214,38 @@ def processor():
         return platform.processor() or platform.machine()
 
 
-def print_steps(seconds):
-    """The table of the steps, a row a size: the rows."""
-    names = ["ours", "floor", *(["eager", "fused", "compile"] if torch else [])]
-    print(f"\nµs a step    {'vocabulary':>10} {'tokens':>6} {'hidden':>6} {'batch':>5}  "
-          + " ".join(f"{name:>8}" for name in names) + "  ours/floor  eager/ours  fastest/ours")
-    rows = []
-    for changed in SIZES:
-        row = time_steps(changed, seconds)
-        rows.append(row)
+def print_steps(titles, rows):
+    """A table of steps, a row each as soon as it is timed: the rows."""
+    names = ["ours", "floor", *VARIANTS]
+    print("\nµs a step  " + " ".join(f"{title:>10}" for title in titles) + "  "
+          + " ".join(f"{name:>8}" for name in names)
+          + "".join(f"{name:>{width}}" for name, width in RATIOS.items()), flush=True)
+    printed = []
+    for row in rows:
         cells = " ".join(f"{row['median_us'].get(name, float('nan')):8.0f}" for name in names)
-        ratios = "".join(f"{row.get(name, float('nan')):{width}.2f}" for name, width in
-                         (("ours/floor", 12), ("eager/ours", 12), ("fastest/ours", 14)))
-        print(f"{'':12} {row['vocabulary']:>10} {row['tokens']:>6} {row['hidden']:>6} "
-              f"{row['batch']:>5}  {cells}{ratios}", flush=True)
-    return rows
+        ratios = "".join(f"{row.get(name, float('nan')):{width}.2f}"
+                         for name, width in RATIOS.items())
+        print(f"{'':10} " + " ".join(f"{row[title]:>10}" for title in titles)
+              + f"  {cells}{ratios}", flush=True)
+        printed.append(row)
+    return printed
+
+
+def print_processes(quick):
+    """The table of whole processes: {world: {ours, torch: seconds}}, and of the two imports."""
+    imports = {f"import {name}": ["-c", f"import {name}"]
+               for name in ("numpy", *(["torch"] if torch else []))}
+    taken = {"imports": time_processes(imports, 2 if quick else 7)}
+    for name, seconds in taken["imports"].items():
+        print(f"\n{name}: {seconds:.2f} s", end="")
+    print(f"\n\nwhole training  {'ours, s':>8} {'torch, s':>8}   torch/ours")
+    for name, world in WORLDS.items():
+        rounds = min(2 if quick else 7, 1 + 20 // max(world.seconds, 1))
+        taken[name] = seconds = time_processes(training_commands(name), rounds)
+        theirs = seconds.get("torch", float("nan"))
+        print(f"{name:<15} {seconds['ours']:8.2f} {theirs:8.2f} {theirs / seconds['ours']:12.2f}",
+              flush=True)
+    return taken
 
 
 def main():
@@ -199,10 +254,10 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--plot", metavar="FILE", help="needs matplotlib")
     parser.add_argument("--quick", action="store_true", help="a tenth of the time, noisier")
-    parser.add_argument("--torch-training", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--torch-training", metavar="WORLD", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.torch_training:
-        return torch_training()
+        return torch_training(arguments.torch_training)
     if arguments.plot:
         from minijepa.figures import need, plot_benchmark
 
@@ -211,14 +266,15 @@ def main():
     theirs = f", PyTorch {torch.__version__}" if torch else "; no PyTorch: ours and the floor only"
     print(f"{processor()}, one thread; Python {platform.python_version()}, "
           f"NumPy {np.__version__}{theirs}")
-    rows = print_steps(0.6 if arguments.quick else 6)
-    processes = time_processes(2 if arguments.quick else 7)
-    print("\nwhole process          seconds   / ours")
-    for name, seconds in processes.items():
-        print(f"{name:<20} {seconds:9.2f} {seconds / processes['ours']:8.2f}")
+    seconds = 0.6 if arguments.quick else 6
+    rows = print_steps(ARTICLE, (time_article(changed, seconds) for changed in SIZES))
+    worlds = print_steps(["world", "hidden", "batch"],
+                         (time_world(name, seconds) for name in WORLDS))
+    processes = print_processes(arguments.quick)
     if arguments.json:
         report = {"processor": processor(), "numpy": np.__version__,
-                  "torch": torch and torch.__version__, "steps": rows, "processes": processes}
+                  "torch": torch and torch.__version__, "steps": rows, "worlds": worlds,
+                  "processes": processes}
         Path(arguments.json).write_text(json.dumps(report, indent=1) + "\n")
     if arguments.plot:
         plot_benchmark(rows, arguments.plot)
