@@ -141,6 +141,13 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(flag(name), default=argparse.SUPPRESS, metavar=metavar,
                               help=option.help + default)
 
+    def parse_args(self, *argv):
+        given = super().parse_args(*argv)
+        for name, value in vars(given).items():
+            if value == []:                            # --epochs=--, in some versions of Python
+                self.error(f"argument {flag(name)}: expected one argument")
+        return given
+
     def error(self, message):
         raise UserError(f"{message}; {self.prog} --help shows the options")
 
@@ -160,15 +167,23 @@ def complain(message):
     return 2
 
 
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 def interrupted(*_):
+    """As Ctrl-C, but once: a terminal that is closed sends SIGHUP twice, and a save goes on."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def run(main):
     """Run a command's main() and exit: 2 and one line for a user's mistake, 130 for Ctrl-C."""
-    for name in ("SIGTERM", "SIGHUP"):                 # as Ctrl-C: what is done is kept
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupted)
+    for number in SIGNALS:                             # as Ctrl-C: what is done is kept
+        if signal.getsignal(number) == signal.SIG_DFL:                         # under nohup it is not
+            signal.signal(number, interrupted)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:                      # see __init__.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = sys.stdout or open(os.devnull, "w")   # `>&-` has closed it
     sys.stdout.reconfigure(errors="backslashreplace")  # τ where the terminal knows only ASCII
     try:

@@ -137,10 +137,12 @@ def test_a_new_file_has_the_mode_that_any_has(tmp_path):
 
 
 def test_what_a_killed_run_left_goes_with_the_next_save_of_the_same_file(tmp_path):
-    for name in ("a.npz.k2j4.part", "other.npz.k2j4.part"):
+    others = ["a.npz.not_mine.part", "a.npz.notes.part", "other.npz.k2j4_1ab.part"]
+    for name in ("a.npz.k2j4_1ab.part", *others[1:]):
         (tmp_path / name).write_text("half")
+    (tmp_path / others[0]).mkdir()                     # which no save can remove
     checkpoint.write_file(tmp_path / "a.npz", lambda file: file.write(b"whole"))
-    assert sorted(os.listdir(tmp_path)) == ["a.npz", "other.npz.k2j4.part"]
+    assert sorted(os.listdir(tmp_path)) == ["a.npz", *others]
 
 
 def test_a_socket_is_refused_before_the_training(tmp_path):
