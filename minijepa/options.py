@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from minijepa.jepa import TREATMENTS
 
 
@@ -188,11 +190,14 @@ def run(main):
     sys.stdout.reconfigure(errors="backslashreplace")  # τ where the terminal knows only ASCII
     try:
         try:
-            code = main()
+            with np.errstate(over="ignore", invalid="ignore"):                 # found where it shows
+                code = main()
         finally:
             sys.stdout.flush()
     except UserError as error:
         code = complain(str(error))
+    except np.linalg.LinAlgError as error:             # latents as large as a high rate makes them
+        code = complain(f"the latents cannot be measured ({error}): lower --learning-rate")
     except MemoryError:
         code = complain("this does not fit into memory: choose smaller sizes")
     except KeyboardInterrupt:
