@@ -182,21 +182,21 @@ def interrupted(*_):
 def run(main):
     """Run a command's main() and exit: 2 and one line for a user's mistake, 130 for Ctrl-C."""
     for number in SIGNALS:                             # as Ctrl-C: what is done is kept
-        if signal.getsignal(number) == signal.SIG_DFL:                         # under nohup it is not
+        if signal.getsignal(number) == signal.SIG_DFL:     # nohup has it ignored
             signal.signal(number, interrupted)
-    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:                      # see __init__.py
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # __init__.py has set it so
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = sys.stdout or open(os.devnull, "w")   # `>&-` has closed it
     sys.stdout.reconfigure(errors="backslashreplace")  # τ where the terminal knows only ASCII
     try:
         try:
-            with np.errstate(over="ignore", invalid="ignore"):                 # found where it shows
+            with np.errstate(over="ignore", invalid="ignore"):  # it is found where it shows
                 code = main()
         finally:
             sys.stdout.flush()
     except UserError as error:
         code = complain(str(error))
-    except np.linalg.LinAlgError as error:             # latents as large as a high rate makes them
+    except np.linalg.LinAlgError as error:             # as large as a high rate makes latents
         code = complain(f"the latents cannot be measured ({error}): lower --learning-rate")
     except MemoryError:
         code = complain("this does not fit into memory: choose smaller sizes")

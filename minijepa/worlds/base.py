@@ -69,7 +69,7 @@ class World:
 
     @classmethod
     def restore(cls, state, config):
-        """The world that was kept. Raises UserError where `state` keeps more, and no own restores."""
+        """The world that was kept. Raises UserError where only `state` is the world's own."""
         if cls.state is not World.state and cls.restore.__func__ is World.restore.__func__:
             raise UserError(f"the world {cls.name} lacks the method restore(state, config), "
                             "which undoes its state()")

@@ -263,7 +263,7 @@ class Words(World):
         return "\n".join(lines)
 
     def plot_latents(self, axes, model, others):
-        """The content words' latents (the frequent ones'), and the predictions, held out, in 2-D."""
+        """In 2-D: the latents of the content words, if frequent; the predictions, held out."""
         latents = self.latents(model).astype(np.float64)                       # (V, L)
         project = principal_components(latents[self.content], 2)
         predictions = project(model.predict(self.examples(self.held_out)[0])[0][0])
