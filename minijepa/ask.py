@@ -30,7 +30,7 @@ def main(argv=None):
                         f"{arguments.world!r}")
 
     prompt, kind = " ".join(arguments.prompt), WORLDS[arguments.world]
-    if not prompt.isascii() and "\udc80" <= max(prompt) <= "\udcff":
+    if any("\udc80" <= letter <= "\udcff" for letter in prompt):   # bytes of another encoding
         raise UserError("the sentence is not UTF-8 text")
     if arguments.model is not None:
         training = Training.load(arguments.model, kind)

@@ -36,27 +36,34 @@ def write_file(path, write):
             with open(path, "wb") as file:
                 write(file)
         else:
-            replace(os.path.realpath(path), write)     # a link stays a link
+            target = os.path.realpath(path)            # a link stays a link
+            for left_by_a_killed_run in glob.glob(f"{glob.escape(target)}.????????.part"):
+                with contextlib.suppress(OSError):     # it is a folder, or somebody else's
+                    os.remove(left_by_a_killed_run)
+            replace(target, write)
     except (OSError, ValueError) as error:
         raise cannot_write(path, error) from None
 
 
 def replace(path, write):
     """Write a new file in the same folder, with the old one's mode, and put it in its place."""
-    for left_by_a_killed_run in glob.glob(f"{glob.escape(path)}.*.part"):
-        os.remove(left_by_a_killed_run)
     handle, part = new_part(path)
     try:
         with open(handle, "wb") as file:
             write(file)
             file.flush()
             os.fsync(handle)
-        os.chmod(part, stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else MODE)
-        os.replace(part, path)
+        mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else MODE
+        with contextlib.suppress(OSError):             # not every file system has modes
+            os.chmod(part, mode)
+        try:
+            os.replace(part, path)
+        except FileNotFoundError:                      # a save of the same file, meanwhile, took
+            replace(path, write)                       # it for what a killed run had left
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(part)
-    if os.name == "posix":                             # the new name, too, survives a power cut
+    with contextlib.suppress(OSError):                 # the new name, too, survives a power cut
         folder = os.open(os.path.dirname(path), os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
@@ -105,13 +112,16 @@ def load(path):
     """-> parameters {name: array}, state {name: array}. Raises UserError for any other file."""
     wanted = "wanted a .npz that --save wrote"
     try:
-        if os.path.isfile(path) and not zipfile.is_zipfile(path):
+        if os.path.isfile(path) and not zipfile.is_zipfile(path) or (
+                is_device(path) and not os.path.isdir(path)):
             raise UserError(f"{path} is not a checkpoint, or is truncated: {wanted}")
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             if "state/format_version" not in archive.files:
                 raise UserError(f"{path} is not a checkpoint: {wanted}")
-            if any(member.compress_type for member in archive.zip.infolist()):
-                raise UserError(f"{path} is compressed, and could be of any size: {wanted}")
+            members = archive.zip.infolist()
+            if any(member.compress_type for member in members) or (
+                    sum(member.file_size for member in members) > os.path.getsize(path)):
+                raise UserError(f"{path} is compressed, or unpacks to more than it is: {wanted}")
             arrays = {name: np.asarray(archive[name]) for name in archive.files}
     except UserError:
         raise

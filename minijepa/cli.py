@@ -87,6 +87,7 @@ def parse(argv):
         parser.add_argument(f"--{extra}", action="store_true", help=text)
     given = vars(parser.parse_args(argv))
     asked = {key: given.pop(key) for key in ("save", "resume", "json", "plot", "quiet")}
+    asked["file"] = name if name.endswith(".py") else None
     asked["compare"] = world.comparisons if given.pop("compare", False) else {}
     asked["extras"] = [extra for extra in world.extras if given.pop(extra)]
     return world, given, asked
@@ -112,7 +113,9 @@ def train_and_save(training, screen, path):
             history.append(row)
         if path is not None:
             checkpoint.save(path, *training.finished)
-    except (KeyboardInterrupt, OSError):               # Ctrl-C, or nobody reads the output any more
+    except UserError:                                  # it diverges, or was never possible
+        raise
+    except BaseException:                              # Ctrl-C, a reader that has gone, a bad row
         done = training.finished[1]["epoch"]
         text = f"\nstopped; {done} epochs are done"
         if path is not None and done > 0:
@@ -135,8 +138,9 @@ def compared(world, config, changes, screen):
 def main(argv=None):
     world, given, asked = parse(sys.argv[1:] if argv is None else list(argv))
     figures = figures_for(asked["plot"])
-    inputs = [given.get("corpus"), None if asked["resume"] == asked["save"] else asked["resume"]]
-    check_outputs([asked["save"], asked["json"], asked["plot"]], inputs)
+    inputs = [given.get("corpus"), asked["file"]]      # --save may be what is resumed
+    check_outputs([asked["save"]], inputs)
+    check_outputs([asked["json"], asked["plot"]], [*inputs, asked["save"], asked["resume"]])
     if asked["resume"] is not None:
         training = Training.resume(asked["resume"], world, given)
     else:

@@ -82,12 +82,13 @@ def main(argv=None):
     parser.add_options(OPTIONS)
     add_outputs(parser, "both models over q")
     given = vars(parser.parse_args(argv))
-    world = world_class(given.pop("world"))
+    name = given.pop("world")
+    world = world_class(name)
     if not world.dial or "q" not in world.options or not world.comparisons:
         raise UserError(f"the world {world.name} has no dial: wanted one of {', '.join(names)}")
     to_json, to_plot = given.pop("json"), given.pop("plot")
     options = resolve(OPTIONS, given)
-    check_outputs([to_json, to_plot])
+    check_outputs([to_json, to_plot], [name] if name.endswith(".py") else [])
     figures = figures_for(to_plot)
 
     seeds = range(options["first"], options["first"] + options["seeds"])

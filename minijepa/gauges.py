@@ -55,11 +55,13 @@ def collapse_gauges(predictions, targets):
 
 def cosine_similarity(a, b):
     """a·b / (|a| |b|) of every row with every row: (N, L), (V, L) -> (N, V)."""
-    def unit(rows):
-        rows = rows.astype(np.float64)
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
+    return unit_rows(a) @ unit_rows(b).T
 
-    return unit(a) @ unit(b).T
+
+def unit_rows(rows):
+    """Each row over its length, in float64; 0 where it is 0."""
+    rows = rows.astype(np.float64)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
 
 
 def retrieve(predictions, latents, count=1):

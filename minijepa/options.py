@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from minijepa.jepa import TREATMENTS
 
 
@@ -141,6 +143,13 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(flag(name), default=argparse.SUPPRESS, metavar=metavar,
                               help=option.help + default)
 
+    def parse_args(self, *argv):
+        given = super().parse_args(*argv)
+        for name, value in vars(given).items():
+            if value == []:                            # --epochs=--, in some versions of Python
+                self.error(f"argument {flag(name)}: expected one argument")
+        return given
+
     def error(self, message):
         raise UserError(f"{message}; {self.prog} --help shows the options")
 
@@ -160,24 +169,35 @@ def complain(message):
     return 2
 
 
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 def interrupted(*_):
+    """As Ctrl-C, but once: a terminal that is closed sends SIGHUP twice, and a save goes on."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def run(main):
     """Run a command's main() and exit: 2 and one line for a user's mistake, 130 for Ctrl-C."""
-    for name in ("SIGTERM", "SIGHUP"):                 # as Ctrl-C: what is done is kept
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupted)
+    for number in SIGNALS:                             # as Ctrl-C: what is done is kept
+        if signal.getsignal(number) == signal.SIG_DFL:     # nohup has it ignored
+            signal.signal(number, interrupted)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # __init__.py has set it so
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = sys.stdout or open(os.devnull, "w")   # `>&-` has closed it
     sys.stdout.reconfigure(errors="backslashreplace")  # τ where the terminal knows only ASCII
     try:
         try:
-            code = main()
+            with np.errstate(over="ignore", invalid="ignore"):  # it is found where it shows
+                code = main()
         finally:
             sys.stdout.flush()
     except UserError as error:
         code = complain(str(error))
+    except np.linalg.LinAlgError as error:             # as large as a high rate makes latents
+        code = complain(f"the latents cannot be measured ({error}): lower --learning-rate")
     except MemoryError:
         code = complain("this does not fit into memory: choose smaller sizes")
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import operator
 
 import numpy as np
 
@@ -87,6 +88,9 @@ class Training:
             loss = self.mean_loss(train_epoch(
                 self.world, self.model, self.optimizer, self.config["batch_size"], self.rng))
             self.loss, self.epoch = loss, self.epoch + 1
+            if not all(np.isfinite(each).all()
+                       for each in (self.model.value, *self.optimizer.state.values())):
+                self.diverged(self.epoch, "its end")
             self.finished = self.state()
             progress(self)
             if self.epoch % every == 0 or self.epoch == self.config["epochs"]:
@@ -152,12 +156,18 @@ class Training:
             for key, option in kind.all_options().items():
                 if option.default is not None:         # else it is a file's digest, or None
                     config[key] = option.read(config[key])
+                if key.endswith("_dim") and config[key] > sum(x.size for x in parameters.values()):
+                    raise ValueError(f"{key} {config[key]}")
             restored = kind.restore(checkpoint.under(state, "world/"), config)
             training = cls(restored, config, np.random.default_rng(0))
             checkpoint.fill(path, training.parameters(), parameters)
             checkpoint.fill(path, training.optimizer.state, checkpoint.under(state, "optimizer/"))
+            batch = next(iter(restored.batches(min(config["batch_size"], 8), training.rng)))
+            with np.errstate(all="ignore"):
+                if not math.isfinite(training.model.forward(*batch)[0]):
+                    raise UserError(f"{path} is not loaded: the loss of its model is not finite")
             training.rng.bit_generator.state = json.loads(str(state["rng"]))
-            training.epoch, training.loss = int(state["epoch"]), float(state["loss"])
+            training.epoch, training.loss = operator.index(state["epoch"]), float(state["loss"])
             steps = int(training.optimizer.state.get("t", 0))
             if not 0 <= training.epoch <= config["epochs"] or not 0 <= steps < 2**53:
                 raise ValueError(f"epoch {training.epoch}, step {steps}")

@@ -1,7 +1,9 @@
 """Nothing lost, nothing half, no traceback: files, signals, forged checkpoints, odd commands."""
 
+import copy
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -13,9 +15,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from minijepa import checkpoint, cli
-from minijepa.options import UserError, printable
-from minijepa.train import Training
+from minijepa import ask, checkpoint, cli, dial
+from minijepa.options import UserError, printable, run
+from minijepa.train import Training, train_epoch
+from minijepa.worlds.corpus import Corpus
 from minijepa.worlds.words import Words
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
@@ -61,6 +64,41 @@ def test_the_model_is_saved_before_the_report_that_fails(tmp_path, monkeypatch, 
     assert Training.load(tmp_path / "a.npz").epoch == 2
 
 
+@pytest.mark.parametrize("failure", [MemoryError, np.linalg.LinAlgError, RuntimeError])
+def test_the_model_is_saved_where_the_last_row_fails(tmp_path, monkeypatch, capsys, failure):
+    measure = Words.measure
+    rows = []
+
+    def measured(*given):
+        rows.append(None)
+        if len(rows) == 3:                             # of the epochs 0, 1 and 2
+            raise failure
+        return measure(*given)
+
+    monkeypatch.setattr(Words, "measure", measured)
+    with pytest.raises(failure):
+        cli.main(["--epochs", "2", "--save", str(tmp_path / "a.npz")])
+    assert "2 epochs are done\nsaved to" in capsys.readouterr().out
+    assert Training.load(tmp_path / "a.npz").epoch == 2
+
+
+@pytest.mark.parametrize("where", ["value", "optimizer"])
+def test_what_is_not_finite_replaces_no_model(tmp_path, monkeypatch, where):
+    """The last step of epoch 3 makes a number infinite, which no loss shows any more."""
+    def spoilt(world, model, optimizer, *given):
+        yield from train_epoch(world, model, optimizer, *given)
+        epochs.append(None)
+        if len(epochs) == 3:
+            (model.value if where == "value" else optimizer.state["v"])[0] = np.inf
+
+    path, epochs = tmp_path / "a.npz", []
+    monkeypatch.setattr("minijepa.train.train_epoch", spoilt)
+    monkeypatch.setattr(cli, "SAVE_EVERY", 0)
+    with pytest.raises(UserError, match="finite in epoch 3"):
+        cli.main(["--epochs", "9", "--quiet", "--save", str(path)])
+    assert Training.load(path).epoch == 2
+
+
 def test_a_long_training_is_saved_on_the_way(tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "SAVE_EVERY", 0)
     epochs, save = [], checkpoint.save
@@ -84,6 +122,65 @@ def test_a_signal_keeps_what_is_done(tmp_path, number):
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 130 and f"saved to {path}" in output
     assert Training.load(path).epoch >= 1
+
+
+@pytest.fixture
+def handlers():
+    """Those of the signals, as they were."""
+    numbers = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before):
+        signal.signal(number, handler)
+
+
+def test_a_second_signal_does_not_end_what_the_first_began(handlers):
+    """A terminal that is closed sends SIGHUP twice."""
+    saved = []
+
+    def main():
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(9)
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            saved.append(True)
+
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with pytest.raises(SystemExit) as stopped:
+        run(main)
+    assert stopped.value.code == 130 and saved == [True]
+
+
+def test_what_is_ignored_stays_so(handlers):
+    """nohup has SIGHUP ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: os.kill(os.getpid(), signal.SIGHUP) or time.sleep(0.01))
+    assert stopped.value.code is None
+
+
+def test_ctrl_c_during_the_imports_shows_no_traceback(tmp_path):
+    (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run([sys.executable, "-m", "minijepa.train"], capture_output=True, text=True,
+                          env={**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(
+                              [str(tmp_path), ENVIRONMENT["PYTHONPATH"]])}, timeout=60,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT,
+                                                           signal.default_int_handler))
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_a_measurement_that_fails_is_answered_in_a_line(capsys):
+    def main():
+        np.linalg.solve(np.zeros((2, 2)), np.ones(2))
+
+    with pytest.raises(SystemExit) as stopped:
+        run(main)
+    assert stopped.value.code == 2
+    assert re.fullmatch("error: .*Singular matrix.*learning-rate\n", capsys.readouterr().err)
 
 
 def test_a_comparison_has_the_settings_of_the_run_that_is_resumed(tmp_path, monkeypatch):
@@ -137,10 +234,41 @@ def test_a_new_file_has_the_mode_that_any_has(tmp_path):
 
 
 def test_what_a_killed_run_left_goes_with_the_next_save_of_the_same_file(tmp_path):
-    for name in ("a.npz.k2j4.part", "other.npz.k2j4.part"):
+    others = ["a.npz.not_mine.part", "a.npz.notes.part", "other.npz.k2j4_1ab.part"]
+    for name in ("a.npz.k2j4_1ab.part", *others[1:]):
         (tmp_path / name).write_text("half")
+    (tmp_path / others[0]).mkdir()                     # which no save can remove
     checkpoint.write_file(tmp_path / "a.npz", lambda file: file.write(b"whole"))
-    assert sorted(os.listdir(tmp_path)) == ["a.npz", "other.npz.k2j4.part"]
+    assert sorted(os.listdir(tmp_path)) == ["a.npz", *others]
+
+
+def test_two_who_save_the_same_file_both_succeed(tmp_path):
+    """One takes the other's part for what a killed run has left."""
+    path, tries = tmp_path / "a", []
+
+    def write(file):
+        tries.append(None)
+        file.write(b"one")
+        if len(tries) == 1:
+            checkpoint.write_file(path, lambda file: file.write(b"other"))
+
+    checkpoint.write_file(path, write)
+    assert len(tries) == 2 and path.read_bytes() == b"one" and os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("missing", ["chmod", "fsync of a folder"])
+def test_what_a_file_system_lacks_loses_no_model(tmp_path, monkeypatch, missing):
+    real = os.fsync
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    def refuse_folder(handle):
+        return refuse() if stat.S_ISDIR(os.fstat(handle).st_mode) else real(handle)
+
+    monkeypatch.setattr(os, missing.split()[0], refuse if missing == "chmod" else refuse_folder)
+    checkpoint.write_file(tmp_path / "a", lambda file: file.write(b"new"))
+    assert (tmp_path / "a").read_bytes() == b"new" and os.listdir(tmp_path) == ["a"]
 
 
 def test_a_socket_is_refused_before_the_training(tmp_path):
@@ -158,6 +286,35 @@ def test_two_outputs_of_one_name_are_refused_and_numbers_are_no_names(tmp_path):
     assert done.returncode == 0 and os.listdir(tmp_path) == ["1"]
 
 
+def test_the_file_of_a_world_is_not_overwritten(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    circle = os.path.join(os.path.dirname(__file__), "circle.py")
+    with open(circle, encoding="utf-8") as file:
+        text = file.read().replace('"latent_dim": Option', '"q": Option(0, whole(0), ""),\n'
+                                   '               "latent_dim": Option').replace(
+            "    columns", '    dial, comparisons = {"place_r2": 1}, {"wide": {}}\n    columns')
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    for main, argv in ((cli.main, ["mine.py", "--save", "mine.py"]),
+                       (cli.main, ["mine.py", "--json", "./mine.py"]),
+                       (dial.main, ["mine.py", "--json", "mine.py"])):
+        with pytest.raises(UserError, match="named twice"):
+            main(argv)
+    assert (tmp_path / "mine.py").read_text(encoding="utf-8") == text
+
+
+def test_what_is_resumed_may_be_saved_under_another_spelling(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.npz").write_bytes(trained.read_bytes())
+    cli.main(["--resume", "./a.npz", "--epochs", "2", "--quiet", "--save", "a.npz"])
+    assert Training.load("a.npz").epoch == 2
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    done = command("minijepa.train", "--resume", tmp_path / "pipe")
+    assert "not a checkpoint" in one_line(done)
+
+
 # --- forged checkpoints ---------------------------------------------------------------------------
 
 def config(old, new):
@@ -172,6 +329,8 @@ def letters(text):
 FORGED = {                                   # {what: (key, another array, a function, or None)}
     "epoch at the end": ("state/epoch", np.array(2**63 - 1)),
     "epoch below 0": ("state/epoch", np.array(-2**63)),
+    "epoch that is text": ("state/epoch", np.array("1")),
+    "epoch that is a fraction": ("state/epoch", np.array(1.5)),
     "epoch in words": ("state/epoch", np.array("three")),
     "no epoch": ("state/epoch", None),
     "t at the end": ("state/optimizer/t", np.array(2**63 - 1)),
@@ -196,6 +355,7 @@ FORGED = {                                   # {what: (key, another array, a fun
     "no epochs": config('"epochs": 1, ', ""),
     "another optimizer": config('"adam"', '"sgd"'),
     "another size": config('"latent_dim": 32', '"latent_dim": 33'),
+    "an enormous size": config('"latent_dim": 32', '"latent_dim": 3000000'),
     "another world": config('"words"', '"worlds"'),
     "a world's name in colour": ("state/config",
                                  np.array(json.dumps({"world": "\x1b[31mred" * 9999}))),
@@ -228,8 +388,10 @@ def test_a_model_that_is_not_finite_is_said_to_be(saved, tmp_path):
     huge = {name: np.sign(x) * np.float32(1e38) for name, x in saved.items()
             if not name.startswith("state/")}
     np.savez(tmp_path / "huge.npz", **{**saved, **huge})
-    done = command("minijepa.train", "--resume", tmp_path / "huge.npz", "--epochs", "2")
-    assert "finite" in one_line(done) and "nan" not in done.stdout
+    for argv in (["minijepa.train", "--epochs", "2", "--resume"],
+                 ["minijepa.ask", "the cat climbed up the __", "--model"]):
+        done = command(*argv, tmp_path / "huge.npz")
+        assert "not finite" in one_line(done) and done.stdout == ""
 
 
 def test_a_compressed_archive_is_refused_by_what_it_declares(tmp_path):
@@ -240,13 +402,28 @@ def test_a_compressed_archive_is_refused_by_what_it_declares(tmp_path):
         checkpoint.load(path)
 
 
+def test_an_archive_whose_members_overlap_is_refused_by_what_it_declares(saved, tmp_path):
+    path = tmp_path / "bomb.npz"
+    np.savez(path, **saved)
+    with zipfile.ZipFile(path, "a") as archive:
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
+        for number in range(999):                      # each names the same bytes
+            member = copy.copy(largest)
+            member.filename = f"state/{number}.npy"
+            archive.filelist.append(member)
+        archive._didModify = True                      # or the list would not be written
+    with pytest.raises(UserError, match="unpacks to more than it is"):
+        checkpoint.load(path)
+
+
 # --- the command line -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("arguments", [
     ["minijepa.train", "--epochs=--"], ["minijepa.train", "--optimizer=--"], ["minijepa", "bogus"],
     ["minijepa.train", "--plot", "x.pgf"], ["minijepa.train", "nowhere"],
-    ["minijepa.train", "nowhere.py"], ["minijepa.train", "--epochs", "1" * 5000],
-    ["minijepa.ask", "the \udcff __"],
+    ["minijepa.train", "nowhere.py"], ["minijepa.train", "--save=--"],
+    ["minijepa.ask", "--model=--", "the __"], ["minijepa.train", "--epochs", "1" * 5000],
+    ["minijepa.ask", "the \udcff __"], ["minijepa.ask", "the 😀 \udcff __"],
 ])
 def test_an_odd_command_line_is_answered_in_a_line(arguments, tmp_path):
     if "--plot" in arguments:
@@ -267,6 +444,77 @@ def test_a_mistake_exits_with_2_though_nobody_can_be_told(stderr):
 def test_a_message_is_printable_and_at_most_a_line():
     assert printable("a\x1b[31m\nb\tc\x00") == "a�[31m b c�"
     assert len(printable("x" * 10**6)) < 500
+
+
+def test_asking_without_a_model_says_that_it_trains(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr(Training, "rows", lambda self: [])
+    ask.main(["the cat climbed up the __"])
+    assert "no --model: training the standard one" in capsys.readouterr().out
+
+
+def test_words_of_a_text_are_shown_in_a_line():
+    long = "x" * 9999
+    sentences = [[one, long, *["the"] * 999, other] for one in "abcdef" for other in "uvwxyz"]
+    training = Training.start("words", {"corpus": Corpus(sentences, "")})
+    shown = training.world.answers(training.model)
+    assert long[:40] + " …" in shown and max(map(len, shown.splitlines())) < 500
+
+
+@pytest.mark.slow
+def test_fifty_thousand_words_are_reported_within_200_mib():
+    import tracemalloc
+
+    rng, V = np.random.default_rng(0), 50_000
+    ids = rng.permutation(np.concatenate([np.arange(V), rng.zipf(1.3, 4 * V) % V]))
+    sentences = [[f"w{id}" for id in part] for part in np.array_split(ids, V // 2)]
+    training = Training.start("words", {"corpus": Corpus(sentences, "")})
+    assert len(training.world.vocabulary) == V
+    tracemalloc.start()
+    text, _ = training.world.report(training.model, training.config, {})
+    training.world.measure(training.model)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * 2**20
+    assert "(measured on 1000 held-out examples; raw input: counts of the 500 most" in text
+
+
+def test_the_picture_shows_frequent_words_only(monkeypatch):
+    class Axes:
+        def __init__(self):
+            self.words = []
+
+        def annotate(self, word, *_, **__):
+            self.words.append(word)
+
+        def plot(self, *_, **__):
+            pass
+
+        set = plot
+
+    every, few = Axes(), Axes()
+    world = Words()
+    model = Training.start(world, {}).model
+    world.plot_latents(every, model, {})
+    assert sorted(every.words) == [world.vocabulary[index] for index in world.content]
+    monkeypatch.setattr("minijepa.worlds.words.COUNTED", 9)
+    world = Words()
+    world.plot_latents(few, model, {})
+    often = np.argsort(-np.bincount(world.tokens), kind="stable")[:9]
+    assert sorted(few.words) == [world.vocabulary[index]
+                                 for index in np.sort(often) if index in world.content]
+
+
+def test_latents_are_brought_to_length_one_only_once(monkeypatch):
+    world, calls = Words(), []
+    model = Training.start(world, {}).model
+    real = sys.modules["minijepa.gauges"].unit_rows
+    counted = lambda rows: calls.append(len(rows)) or real(rows)
+    monkeypatch.setattr("minijepa.worlds.words.unit_rows", counted)
+    monkeypatch.setattr("minijepa.gauges.unit_rows", counted)
+    monkeypatch.setattr("minijepa.worlds.words.BLOCK", 61)
+    world.measure(model)
+    assert calls.count(len(world.vocabulary)) == 1
 
 
 def test_a_large_vocabulary_is_compared_in_parts(monkeypatch):

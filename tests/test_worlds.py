@@ -4,6 +4,9 @@ import copy
 import json
 import math
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from minijepa import checkpoint
 from minijepa.cli import main
 from minijepa.gradcheck import check_step
 from minijepa.losses import VICReg
-from minijepa.options import TRAINING, UserError
+from minijepa.options import TRAINING, UserError, printable
 from minijepa.train import Training, train
 from minijepa.worlds import WORLDS, world_class
 from minijepa.worlds.base import World
@@ -261,6 +264,110 @@ def test_what_is_saved_is_loaded(name):
     parameters, state = checkpoint.load("model.npz")
     assert list(parameters) == list(training.model.named_parameters())
     assert not any("/" in key for key in parameters)
+
+
+@pytest.mark.slow
+@every_world
+def test_a_run_that_is_killed_goes_on_from_its_last_save_to_the_same_bytes(name):
+    """Saved after every epoch, and killed, as the power cut does, amid the fourth save."""
+    kind = world_class(name)
+    given = small(name, epochs=6, seed=5)
+    whole = Training.start(kind, given)
+    list(whole.rows())
+    child = f"""
+import os, signal, sys
+sys.path[:0] = {str(Path(CIRCLE).parent)!r}, {str(Path(CIRCLE).parents[1])!r}
+import pytest, test_worlds
+from minijepa import checkpoint, cli
+for name, number in test_worlds.FEWER.items():
+    pytest.MonkeyPatch().setattr(name, number)
+cli.SAVE_EVERY, fsync, synced = 0, os.fsync, []
+def sync(handle):
+    synced.append(fsync(handle))
+    if len(synced) == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.os.fsync = sync
+cli.main(sys.argv[1:])
+"""
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in given.items()]
+    done = subprocess.run([sys.executable, "-c", child, name, *flags, "--save", "run.npz"],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(list(Path().glob("run.npz.*.part"))) == 1
+    resumed = Training.resume("run.npz", kind, {})
+    assert resumed.epoch == 3
+    main([name, "--quiet", "--resume", "run.npz", "--save", "run.npz"])
+    assert not list(Path().glob("*.part"))
+    for one, other in zip(whole.finished, checkpoint.load("run.npz")):
+        assert same(one, other)
+
+
+def forgeries(training):
+    """Arrays of a checkpoint in the place of its own, each of them a lie: [(what, changes)]."""
+    parameters, state = training.finished
+    config = json.loads(state["config"])
+    lies = {"epoch": [-1, 2**63 - 1, 1.5, "1", True, np.zeros(2, int), np.zeros((), "i8,i8")],
+            "optimizer/t": [-1, 2**63 - 1, 1.5], "optimizer/v": [np.zeros(3)],
+            "loss": ["none", np.zeros(2)],
+            "rng": ["", "{}", "[" * 9999, state["rng"].replace("PCG64", "MT19937"),
+                    state["rng"].replace('"state": ', '"state": -')]}
+    for key, values in lies.items():
+        yield from (({f"state/{key}": value}) for value in values)
+    for key in checkpoint.under(state, "world/"):
+        values = [1.5, -1, "one", 1e300, np.full(5, 255, np.uint8), np.zeros(0), np.zeros((2, 2))]
+        if key != "is_corpus":
+            yield from ({f"state/world/{key}": value} for value in values)
+    for key, option in world_class(training.world.name if training.world.name in WORLDS
+                                   else CIRCLE).all_options().items():
+        if option.default is not None:
+            for value in (None, [], {}, "\x1b[31m", "x" * 9999, -1, 10**400, float("nan")):
+                yield {"state/config": json.dumps({**config, key: value})}
+            missing = {name: value for name, value in config.items() if name != key}
+            yield {"state/config": json.dumps(missing)}
+        if key.endswith("_dim"):
+            yield from ({"state/config": json.dumps({**config, key: value})}
+                        for value in (config[key] + 1, 5 * 10**8))
+    for name, array in parameters.items():
+        yield from ({name: lie} for lie in (array * np.nan, array[..., None], array.astype("i4")))
+    with np.errstate(over="ignore"):
+        yield {name: np.sign(array) * np.float32(1e38) for name, array in parameters.items()}
+    yield {"\x1b[31mred": np.zeros(3)}
+
+
+@every_world
+def test_a_forged_checkpoint_is_refused_in_a_line(name, recwarn, monkeypatch):
+    """From the arrays on; tests/test_checkpoint.py has the files."""
+    training = start(name, epochs=1)
+    list(training.rows())
+    parameters, state = training.finished
+    whole = {**parameters, **{f"state/{key}": value for key, value in state.items()}}
+    for changes in forgeries(training):
+        arrays = {key: np.asarray(value) for key, value in {**whole, **changes}.items()}
+        parts = ({key: x for key, x in arrays.items() if not key.startswith("state/")},
+                 checkpoint.under(arrays, "state/"))
+        monkeypatch.setattr(checkpoint, "load", lambda path: parts)
+        with pytest.raises(UserError) as caught:
+            Training.load("forged.npz", name)
+            pytest.fail(f"{changes} was loaded")
+        shown = printable(str(caught.value))
+        assert shown.isprintable() and len(shown) < 500
+    assert [str(each.message) for each in recwarn] == []
+
+
+def test_a_world_that_keeps_more_and_cannot_restore_it_says_so():
+    path = changed(("    def batches", "    def state(self):\n        return {'more': 1}\n\n"
+                                       "    def batches"))
+    main([path, "--quiet", "--epochs", "1", "--save", "run.npz"])
+    with pytest.raises(UserError) as caught:
+        main([path, "--quiet", "--epochs", "2", "--resume", "run.npz"])
+    one_line(caught, "the world circle lacks the method restore(state, config)")
+    both = changed(("    def batches", "    def state(self):\n"
+                    "        return {'more': self.seed}\n\n"
+                    "    @classmethod\n    def restore(cls, state, config):\n"
+                    "        return super().restore({'seed': state['more']}, config)\n\n"
+                    "    def batches"))
+    main([both, "--quiet", "--epochs", "1", "--save", "run.npz"])
+    assert Training.load("run.npz", both).epoch == 1
 
 
 @every_world

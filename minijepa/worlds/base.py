@@ -9,6 +9,8 @@ A new world is a class with these members; all else below has a default that wor
     measure(model)                    {key: number} on held-out data; draws nothing at random
 """
 
+import operator
+
 import numpy as np
 
 from minijepa.gauges import principal_components
@@ -67,10 +69,13 @@ class World:
 
     @classmethod
     def restore(cls, state, config):
-        """The world that was kept."""
+        """The world that was kept. Raises UserError where only `state` is the world's own."""
+        if cls.state is not World.state and cls.restore.__func__ is World.restore.__func__:
+            raise UserError(f"the world {cls.name} lacks the method restore(state, config), "
+                            "which undoes its state()")
         world = cls.__new__(cls)
         world.given = {}
-        world.take(config, int(state["seed"]))
+        world.take(config, operator.index(state["seed"]))
         return world
 
     # --- what a world is -------------------------------------------------------------------------

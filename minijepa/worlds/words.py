@@ -9,9 +9,9 @@ import re
 import numpy as np
 
 from minijepa.gauges import (cosine_similarity, effective_rank, linear_probe, principal_components,
-                             relative_loss, std)
+                             relative_loss, std, unit_rows)
 from minijepa.jepa import ToyJEPA
-from minijepa.options import Option, UserError, choice, resolve, whole
+from minijepa.options import Option, UserError, choice, printable, resolve, whole
 from minijepa.worlds.base import COLLAPSE, World
 from minijepa.worlds.corpus import HELD_OUT, read_corpus, words
 
@@ -189,9 +189,10 @@ class Words(World):
     def compare(self, prediction, latents, hidden):
         """The word nearest to each prediction, and the rank of the hidden one: (N,) and (N,)."""
         nearest, rank = [], []
+        prediction, latents = unit_rows(prediction), unit_rows(latents)        # once, for all parts
         count = -(-len(hidden) * len(latents) // BLOCK)                        # N·V may be too much
         for part in np.array_split(np.arange(len(hidden)), count):
-            similarity = cosine_similarity(prediction[part], latents)          # (n, V)
+            similarity = prediction[part] @ latents.T                          # (n, V)
             own = np.take_along_axis(similarity, hidden[part, None], axis=1)   # (n, 1)
             nearest.append(similarity.argmax(axis=1))
             rank.append((similarity >= own).sum(axis=1))                       # what ties is first
@@ -256,19 +257,21 @@ class Words(World):
         prompts = self.held_out_prompts() if self.is_corpus else PROMPTS
         lines = [] if prompts else ["(each held-out sentence has a word that training never saw)"]
         for prompt in prompts:
-            nearest = (f"{word} {cosine:.2f}" for word, cosine in self.nearest(model, prompt))
-            lines.append(f"{prompt}\n    {'  '.join(nearest)}")
+            nearest = (f"{printable(word, 40)} {cosine:.2f}"
+                       for word, cosine in self.nearest(model, prompt))
+            lines.append(f"{printable(prompt)}\n    {'  '.join(nearest)}")
         return "\n".join(lines)
 
     def plot_latents(self, axes, model, others):
-        """The latents of the content words in two dimensions, and the predictions, held out."""
+        """In 2-D: the latents of the content words, if frequent; the predictions, held out."""
         latents = self.latents(model).astype(np.float64)                       # (V, L)
         project = principal_components(latents[self.content], 2)
         predictions = project(model.predict(self.examples(self.held_out)[0])[0][0])
         axes.plot(*predictions.T, ".", color="#999999", zorder=0,
                   label="predictions, held-out sentences")
-        for concept in dict.fromkeys(self.concepts[self.content]):
-            words = [word for word in self.content if self.concepts[word] == concept]
+        content = self.content[self.counted[self.content] >= 0]
+        for concept in dict.fromkeys(self.concepts[content]):
+            words = [word for word in content if self.concepts[word] == concept]
             axes.plot(*project(latents[words]).T, linestyle="", markersize=5)
             for word, place in zip(words, project(latents[words])):
                 axes.annotate(self.vocabulary[word], place, fontsize=6, xytext=(3, 2),
@@ -280,8 +283,10 @@ class Words(World):
     def held_out_prompts(self):
         """Up to four held-out sentences whose last word is hidden and whose others were seen."""
         prompts, held_out = [], slice(self.first_held_out, None)
+        unseen = np.ones(len(self.vocabulary), bool)
+        unseen[self.seen] = False
         for start, length in zip(self.starts[held_out], self.lengths[held_out]):
             ids = self.tokens[start:start + length - 1]
-            if np.isin(ids, self.seen).all():
+            if len(prompts) < 4 and not unseen[ids].any():
                 prompts.append(" ".join(self.vocabulary[index] for index in ids) + " __")
-        return prompts[:4]
+        return prompts
