@@ -16,8 +16,8 @@ from minijepa.modules import Module
 from minijepa.options import Option, choice, number, table, whole
 from minijepa.predictors import Residual, Rollout
 from minijepa.worlds.base import COLLAPSE, World
-from minijepa.worlds.films import (AHEAD, CHAIR, FRAME, LAMPS, WIDTH, WINDOW, pairs, passing, roll,
-                                   shoot)
+from minijepa.worlds.films import (AHEAD, BALL, CHAIR, FRAME, LAMPS, WIDTH, WINDOW, pairs, passing,
+                                   roll, shoot)
 
 STEPS = 50                                   # batches in an epoch: every one of new films
 PROBED = 1000                                # films that probes are fitted on, and as many held out
@@ -175,6 +175,8 @@ class Video(World):
         """A film in which the ball passes behind the chair: truth and belief, a line a frame."""
         belief, films = self.believed(model)[self.film], self.held_out
         truth, hidden = films.position[self.film, WINDOW:], films.hidden[self.film, WINDOW:]
+        partly = (CHAIR.start - BALL / 2 < truth) & (truth < CHAIR.stop + BALL / 2)
+        said = np.where(hidden, "  hidden", np.where(partly, "  partly hidden", ""))
         lines = ["o reality, x what the latent believes, ▒ the chair; the model saw only the first "
                  "three frames", "step  " + " " * WIDTH + "  px off"]
         empty = ["▒" if CHAIR.start <= pixel < CHAIR.stop else "·" for pixel in range(WIDTH)]
@@ -183,8 +185,8 @@ class Video(World):
             place = int(np.clip(place, 0, WIDTH - 1))
             return "".join([*empty[:place], ball, *empty[place + 1:]])
 
-        for k, (true, believed, unseen) in enumerate(zip(truth, belief, hidden), 1):
-            lines += [f"{k:>4}  {strip(true, 'o')}{'  hidden' if unseen else ''}",
+        for k, (true, believed, how) in enumerate(zip(truth, belief, said), 1):
+            lines += [f"{k:>4}  {strip(true, 'o')}{how}",
                       f"      {strip(believed, 'x')}  {believed - true:+.2f}"]
         lines += ["the energy of each step of this film, and were it to go on otherwise"]
         lines += [f"{kind:<16}" + "".join(f"{step:6.2f}" for step in steps[0])

@@ -144,15 +144,15 @@ class Words(World):
                        config["tau"], regularizer, with_predictor=config["predictor"] == "mlp")
 
     def examples(self, hidden):
-        """The places of N hidden words in `tokens`  ->  x = (context_ids, mask), y = target_ids."""
+        """The places of B hidden words in `tokens`  ->  x = (context_ids, mask), y = target_ids."""
         sentence = self.sentence[hidden]
         start, length = self.starts[sentence], self.lengths[sentence]
         column = np.arange(length.max() - 1)                                   # (T,)
-        place = start[:, None] + column                                        # (N, T)
+        place = start[:, None] + column                                        # (B, T)
         place += place >= hidden[:, None]              # skip the hidden word
-        mask = column < length[:, None] - 1                                    # (N, T)
-        context_ids = self.tokens[np.where(mask, place, 0)]                    # (N, T)
-        return (context_ids, mask), self.tokens[hidden][None]                  # y (K = 1, N)
+        mask = column < length[:, None] - 1                                    # (B, T)
+        context_ids = self.tokens[np.where(mask, place, 0)]                    # (B, T)
+        return (context_ids, mask), self.tokens[hidden][None]                  # y (K = 1, B)
 
     def batches(self, size, rng):
         if size > len(self.training):
