@@ -52,13 +52,13 @@ def check_outputs(outputs, inputs=()):
             taken.add(os.path.realpath(path))
 
 
-def figures_for(path):
+def figures_for(path, moving=False):
     """The one module that needs matplotlib, where there is something to draw; missed at once."""
     if path is None:
         return None
     from minijepa import figures
 
-    figures.need(path)
+    figures.need(path, moving)
     return figures
 
 
@@ -134,7 +134,7 @@ def compared(world, config, changes, screen):
 
 def main(argv=None):
     world, given, asked = parse(sys.argv[1:] if argv is None else list(argv))
-    figures = figures_for(asked["plot"])
+    figures = figures_for(asked["plot"], moving=world.animate is not None)
     inputs = [given.get("corpus"), None if asked["resume"] == asked["save"] else asked["resume"]]
     check_outputs([asked["save"], asked["json"], asked["plot"]], inputs)
     if asked["resume"] is not None:

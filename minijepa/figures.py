@@ -14,12 +14,16 @@ from minijepa.options import UserError
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
            "#56b4e9", "#000000", "#888888", "#994f00", "#5d3a9b"]
 LINES = ["-", "--", "-.", ":"]
-KINDS = (".svg", ".png", ".pdf")
+KINDS, MOVING = (".svg", ".png", ".pdf"), ".gif"
+MS_A_FRAME = 350
 MARKS = "osD^v<>pPX*h8d1234"
 
 
-def need(path):
-    """matplotlib, set up to draw the same file each time. Raises UserError where it is missing."""
+def need(path, moving=False):
+    """matplotlib, set up to draw the same file each time; moving: may the file be an animation?
+
+    Raises UserError where it is missing, or the file cannot be drawn.
+    """
     try:
         import matplotlib
     except ImportError:
@@ -34,8 +38,9 @@ def need(path):
         "figure.facecolor": "white", "axes.spines.top": False, "axes.spines.right": False,
         "savefig.bbox": "tight", "axes.prop_cycle": cycle, "lines.markersize": 3,
         "lines.linewidth": 1, "legend.frameon": False})
-    if os.path.splitext(path)[1].lower() not in KINDS:
-        raise UserError(f"{path}: wanted a picture's ending, one of {', '.join(KINDS)}")
+    kinds = (*KINDS, MOVING) if moving else KINDS
+    if os.path.splitext(path)[1].lower() not in kinds:
+        raise UserError(f"{path}: wanted a picture's ending, one of {', '.join(kinds)}")
     return plt
 
 
@@ -50,6 +55,8 @@ def write(figure, path):
 
 def plot_training(training, history, others, path):
     """The world's own pictures, if it has any, and what was measured over the training."""
+    if path.lower().endswith(MOVING):
+        return plot_film(training, others, path)
     plt, world = need(path), training.world
     widths = [3] * len(world.plots) + [2]
     figure, panels = plt.subplots(1, len(widths), figsize=(2.2 * sum(widths), 5), squeeze=False,
@@ -66,6 +73,23 @@ def plot_training(training, history, others, path):
     over_training.set(xlabel="epoch", title="over training", ylim=(max(bottom, -0.1), min(top, 3)))
     over_training.legend(fontsize=7)
     write(figure, path)
+
+
+def plot_film(training, others, path):
+    """What the world's `animate` draws, a frame at each of its yields, for ever: a .gif."""
+    plt = need(path, moving=True)
+    from PIL import Image                              # which matplotlib needs, and brings
+
+    figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    frames = []
+    for _ in training.world.animate(axes, training.model, others):
+        figure.canvas.draw()
+        frame = Image.fromarray(np.array(figure.canvas.buffer_rgba())[..., :3])
+        frames.append(frame.quantize(64))
+    first, *rest = frames
+    checkpoint.write_file(path, lambda file: first.save(
+        file, format="gif", save_all=True, append_images=rest, duration=MS_A_FRAME, loop=0))
+    plt.close(figure)
 
 
 def plot_panels(panels, path):

@@ -210,6 +210,33 @@ class Video(World):
         return self.positions(*(self.latents(model, films)[1]
                                 for films in (self.probed_films, self.held_out)))
 
+    def animate(self, axes, model, others):
+        """Three films: reality, where the latent has the ball, and what is painted in its place."""
+        films, first = self.held_out, range(WINDOW)
+        place = np.concatenate([films.position[:, first], self.believed(model)], axis=1)  # (N, T)
+        strips = {"reality": films.frames, "JEPA: where its latent has the ball": None}
+        for label, each in others.items():
+            painted = self.latents(each, films)[1][:, :, -FRAME:]              # (N, K, FRAME)
+            strips[f"{label}: what it paints"] = np.append(films.frames[:, first], painted, axis=1)
+        for film in passing(films)[0][:3]:
+            for t, truth in enumerate(films.position[film]):
+                axes.clear()
+                for row, (title, frames) in enumerate(strips.items()):
+                    y = -5 * row                       # the middle of the strip
+                    picture = frames[film, t, :WIDTH] if frames is not None else np.zeros(WIDTH)
+                    axes.imshow(picture[None], "gray", vmin=-1, vmax=1,
+                                extent=(0, WIDTH, y - 1.5, y + 1.5))
+                    axes.fill_between([CHAIR.start, CHAIR.stop], y - 1.5, y + 1.5, color="#e69f00",
+                                      alpha=1 if frames is not None else 0.5)
+                    axes.plot(truth, y, "o", markersize=39, mfc="none", mec="k", ls="", mew=0.8)
+                    axes.text(0, y + 1.8, title)
+                axes.plot(place[film, t], -5, "o", markersize=33, color="#0072b2")
+                axes.set(xlim=(0, WIDTH), ylim=(y - 1.6, 3), aspect="equal")
+                axes.set_title("seen" if t < WINDOW else f"predicted: {t - WINDOW + 1} ahead",
+                               loc="right")
+                axes.axis("off")
+                yield
+
     # --- surprise --------------------------------------------------------------------------------
 
     def energies(self, model):
