@@ -68,7 +68,8 @@ def plot_training(training, history, others, path):
             axes.legend(fontsize=7)
     epochs = [row["epoch"] for row in history]
     for key, (title, _) in {"loss": ("loss", ""), **world.columns}.items():
-        over_training.plot(epochs, [row[key] for row in history], label=title)
+        if history[-1][key] <= 3:                      # what ends above it is seen nowhere
+            over_training.plot(epochs, [row[key] for row in history], label=title)
     bottom, top = over_training.get_ylim()             # untrained models may be far off the scale
     over_training.set(xlabel="epoch", title="over training", ylim=(max(bottom, -0.1), min(top, 3)))
     over_training.legend(fontsize=7)
@@ -102,25 +103,27 @@ def plot_panels(panels, path):
 
 
 def plot_collapse(results, path):
-    """Each recipe's gauges over training (first seed), and the latents' spectra at the end."""
+    """The gauges at the end of each recipe's training: a row a recipe, a column a gauge."""
     plt = need(path)
-    figure, axes = plt.subplots(2, 3, figsize=(12, 7))
     gauges = [("loss", "loss", "log"), ("relative_loss", "relative loss", "linear"),
               ("std", "std", "log"), ("effective_rank", "effective rank", "linear"),
               ("hits", "held-out hits", "linear")]
-    for result in results:
-        history = result["runs"][0]["history"]
-        for (key, _, _), panel in zip(gauges, axes.flat):
-            panel.plot([row["epoch"] for row in history], [max(row[key], 1e-9) for row in history])
-        sigma = np.array(result["runs"][0]["singular_values"])
-        share = np.maximum(sigma / sigma[0], 1e-6)
-        axes.flat[5].plot(np.arange(1, len(sigma) + 1), share, label=result["recipe"])
-    for (_, title, scale), panel in zip(gauges, axes.flat):
-        panel.set(title=title, xlabel="epoch", yscale=scale)
-    axes.flat[1].set_ylim(0, 1.5)                      # of what collapses, it may be anything
-    axes.flat[5].set(title="singular values of the latents, over the first", xlabel="direction",
-                     yscale="log")
-    figure.legend(*axes.flat[5].get_legend_handles_labels(), loc="lower center", ncols=5)
+    verdicts = {result["summary"]["verdict"]: None for result in results}
+    verdicts = sorted(verdicts, key=lambda verdict: verdict != "healthy")
+    looks = dict(zip(verdicts, zip(COLOURS, ("", "///", "...", "xx"))))
+    figure, panels = plt.subplots(1, len(gauges), figsize=(11, 3.6), sharey=True)
+    for axes, (key, title, scale) in zip(panels, gauges):
+        for row, result in enumerate(results):
+            colour, hatch = looks[result["summary"]["verdict"]]
+            axes.barh(row, max(result["summary"][key], 1e-6), color=colour, hatch=hatch,
+                      edgecolor="white", label=result["summary"]["verdict"])
+        axes.set(title=title, xscale=scale)
+    panels[0].set_yticks(range(len(results)), [result["recipe"] for result in results])
+    panels[0].invert_yaxis()
+    panels[1].set_xlim(0, 1.5)                         # of what collapses, it may be anything
+    handles, labels = panels[0].get_legend_handles_labels()
+    own = dict(zip(labels, handles))
+    figure.legend(own.values(), own, loc="lower center", ncols=len(own))
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     write(figure, path)
 

@@ -8,6 +8,7 @@ printed, wherever that is not what is shown. The conventions, all in the Markdow
                    its value or its error.
                    What follows `<!-- file: minijepa/layers.py -->` is not run but found in that
                    file, word for word, 25 lines at most; its indentation as a whole may differ.
+                   Its fence says .noeval, so that it is no cell where jupytext makes a notebook.
                    What follows `<!-- write: my_world.py -->` is put into that file, in the folder
                    of the commands.
 ```console         `$ command` (lines that continue it begin with `> `), then its output; `…` alone
@@ -45,7 +46,7 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FENCE = re.compile(r"^( *)(`{3,})(\w*)[^\n]*\n(.*?)^ *\2[ ]*$", re.M | re.S)
+FENCE = re.compile(r"^( *)(`{3,})(\w*)([^\n]*)\n(.*?)^ *\2[ ]*$", re.M | re.S)
 COMMENTS = re.compile(r"(?:<!--(?:(?!-->).)*-->\s*)+\Z", re.S)
 COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.S)
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d+\.\d*(?:e[-+]?\d+)?|\d+e[-+]?\d+|\.\d+)(?!\w)")
@@ -245,8 +246,8 @@ class Block:
     """A fenced block: language, text without the indentation, comments before it, its place."""
 
     def __init__(self, match, text):
-        self.indent, _, self.language, body = match.groups()
-        self.text, self.span = textwrap.dedent(body), match.span(4)
+        self.indent, _, self.language, self.info, body = match.groups()
+        self.text, self.span = textwrap.dedent(body), match.span(5)
         self.line = text.count("\n", 0, match.start()) + 1
         before = COMMENTS.search(text[:match.start()])
         comments = [comment.partition(":")
@@ -314,6 +315,8 @@ class Document:
                        "that nothing checks")
             if block.language == "console" and not block.text.startswith("$ "):
                 yield f"line {block.line}: a console block begins with `$ command`"
+            if (block.file is None) is ("noeval" in block.info):
+                yield f"line {block.line}: ```python .noeval is for excerpts, and for all of them"
             if block.file is not None:
                 file = ROOT / block.file
                 code = [line.rstrip() for line in block.text.strip("\n").split("\n")]

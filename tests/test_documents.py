@@ -9,7 +9,7 @@ See [below](#what-is-there) and the [other one](other.md#there),
 $a_i = \\frac{1}{2}$, `minijepa/layers.py`.
 
 <!-- file: FOLDER/code.py -->
-```python
+```python .noeval
 def forward(self, x):
     y = np.maximum(x, 0)
 ```
@@ -64,6 +64,8 @@ UNTRUE = {         # by the check that finds it: (what is true, what stands ther
         "a line of an excerpt": ("maximum(x, 0)", "maximum(x, 1)"),
         "a file of an excerpt": ("/code.py", "/coda.py"),
         "a language": ("```console", "```bash"),
+        "an excerpt that would be a cell": ("```python .noeval", "```python"),
+        "a block that would be no cell": ("```python\nimport", "```python .noeval\nimport"),
     },
     "wrong_numbers": {
         "a number in the prose": ("third is 0.333", "third is 0.337"),

@@ -227,13 +227,14 @@ class Video(World):
                     axes.imshow(picture[None], "gray", vmin=-1, vmax=1,
                                 extent=(0, WIDTH, y - 1.5, y + 1.5))
                     axes.fill_between([CHAIR.start, CHAIR.stop], y - 1.5, y + 1.5, color="#e69f00",
-                                      alpha=1 if frames is not None else 0.5)
-                    axes.plot(truth, y, "o", markersize=39, mfc="none", mec="k", ls="", mew=0.8)
+                                      alpha=0.5 if frames is None else 1)
+                    axes.plot(truth, y, "o", markersize=50, mfc="none", mec="k", ls="", mew=0.8)
                     axes.text(0, y + 1.8, title)
-                axes.plot(place[film, t], -5, "o", markersize=33, color="#0072b2")
+                axes.plot(place[film, t], -5, "o", markersize=44, color="#0072b2")
+                axes.text(12, 0, "chair", ha="center", va="center")
                 axes.set(xlim=(0, WIDTH), ylim=(y - 1.6, 3), aspect="equal")
-                axes.set_title("seen" if t < WINDOW else f"predicted: {t - WINDOW + 1} ahead",
-                               loc="right")
+                said = f"predicted, {t - WINDOW + 1} frames ahead (ring: the truth)"
+                axes.set_title("seen" if t < WINDOW else said, loc="left", fontsize=10)
                 axes.axis("off")
                 yield
 
