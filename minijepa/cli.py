@@ -78,7 +78,7 @@ def parse(argv):
     parser.add_options(world.all_options())
     parser.add_argument("--save", metavar="FILE", help="write the trained model here (.npz)")
     parser.add_argument("--resume", metavar="FILE", help="go on training a saved model")
-    add_outputs(parser, "what was learned")
+    add_outputs(parser, "what was learned" + (", as a film: FILE.gif" if world.animate else ""))
     parser.add_argument("--quiet", action="store_true", help="print nothing")
     if world.comparisons:
         parser.add_argument("--compare", action="store_true",

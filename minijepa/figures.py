@@ -118,6 +118,7 @@ def plot_collapse(results, path):
             axes.barh(row, max(result["summary"][key], 1e-6), color=colour, hatch=hatch,
                       edgecolor="white", label=result["summary"]["verdict"])
         axes.set(title=title, xscale=scale)
+        axes.minorticks_off()
     panels[0].set_yticks(range(len(results)), [result["recipe"] for result in results])
     panels[0].invert_yaxis()
     panels[1].set_xlim(0, 1.5)                         # of what collapses, it may be anything

@@ -21,10 +21,13 @@ Before a block with output, one comment each:
                                for each number of a line from the right, the leftmost for all
                                further left; 0.1 means ±0.1. One in the last digit is always free.
   <!-- ignore: [0-9.]+ s -->   a regular expression: what it matches is left out (times, versions)
+All numbers of the prose, whole ones too, stand a second time in tests/numbers.txt, which --update
+writes: what was worked out by hand, or is published, cannot be run; nor does it change by accident.
 After a paragraph with numbers such as 1.64 (outside code and formulas), one of:
   <!-- from: COMMAND | 1.64 17 -->  these numbers stand in the paragraph and in the output of the
                                     command (`python`: of the Python blocks), with the tolerance of
-                                    its block, or of a tolerance comment behind the paragraph
+                                    its block, or of a tolerance comment behind the paragraph;
+                                    of `tests/tables/video.json`, what tables.py shows of it
   <!-- by hand -->                  worked out in the text
   <!-- source: I-JEPA, table 1 -->  published
 """
@@ -45,13 +48,18 @@ import textwrap
 import tokenize
 from pathlib import Path
 
+import tables
+
 ROOT = Path(__file__).resolve().parents[1]
 FENCE = re.compile(r"^( *)(`{3,})(\w*)([^\n]*)\n(.*?)^ *\2[ ]*$", re.M | re.S)
 COMMENTS = re.compile(r"(?:<!--(?:(?!-->).)*-->\s*)+\Z", re.S)
 COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.S)
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d+\.\d*(?:e[-+]?\d+)?|\d+e[-+]?\d+|\.\d+)(?!\w)")
 DEFAULT, ZERO = [(0.02, 0)], 1e-7
-CHECKS = ("wrong_outputs", "wrong_blocks", "wrong_numbers", "wrong_references", "wrong_formulas")
+LEDGER = ROOT / "tests" / "numbers.txt"
+ANY_NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|[¼½¾]")
+CHECKS = ("wrong_outputs", "wrong_blocks", "wrong_numbers", "wrong_references", "wrong_formulas",
+          "changed_numbers")
 LATEX = set("""
     alpha beta gamma delta epsilon varepsilon eta theta lambda mu nu pi rho sigma tau phi psi omega
     Delta Sigma hat bar tilde dot vec overline underbrace frac dfrac tfrac sqrt sum prod partial
@@ -349,7 +357,7 @@ class Document:
                 if comment.startswith("from:"):
                     command, _, numbers = map(str.strip, comment[5:].rpartition("|"))
                     if command not in self.outputs:
-                        self.outputs[command] = pure_run(command)[0]
+                        self.outputs[command], self.tolerances[command] = looked_up(command)
                     tolerance = own[0] if own else self.tolerances.get(command, DEFAULT)
                     tied.update(numbers.split())
                     for number in numbers.split():
@@ -362,6 +370,19 @@ class Document:
                     if number not in tied:
                         yield (f"{here}: {number}: add <!-- from: COMMAND | {number} -->, <!-- by "
                                "hand --> or <!-- source: … -->")
+
+    def numbers(self):
+        """The numbers of the prose, a line for each line that has some."""
+        lines = COMMENT.sub("", self.prose).splitlines()
+        return [" ".join(found) for found in map(ANY_NUMBER.findall, lines) if found]
+
+    def changed_numbers(self):
+        """Numbers of the prose that are not as they were written down."""
+        kept = ledger().get(self.path.name)
+        if kept is not None:
+            for line in difflib.unified_diff(kept, self.numbers(), "written down", "now", n=0,
+                                             lineterm=""):
+                yield line
 
     def wrong_references(self):
         """Links, pictures, modules and files that are not there."""
@@ -440,6 +461,28 @@ class Document:
                 new = "\n".join(lines)
             text = text[:block.span[0]] + textwrap.indent(new, block.indent) + text[block.span[1]:]
         self.path.write_text(text, encoding="utf-8")
+        if self.path.name in (kept := ledger()):
+            kept[self.path.name] = Document(self.path).numbers()
+            LEDGER.write_text("".join(f"{name}\n  " + "\n  ".join(lines) + "\n"
+                                      for name, lines in kept.items()), encoding="utf-8")
+
+
+def ledger():
+    """{document: the numbers of its prose, line by line}, as they were written down."""
+    kept = {}
+    for line in LEDGER.read_text(encoding="utf-8").splitlines():
+        if line.startswith("  "):
+            kept[[*kept][-1]].append(line[2:])
+        else:
+            kept[line] = []
+    return kept
+
+
+def looked_up(source):
+    """What a kept table shows, or a command prints; the tolerance."""
+    if source.endswith(".json"):
+        return tables.shown(json.loads((ROOT / source).read_text())), [(0, 0)]
+    return pure_run(source)[0], DEFAULT
 
 
 def prints(output, number, tolerance):

@@ -274,7 +274,8 @@ class Words(World):
             axes.plot(*project(latents[ids]).T, linestyle="", markersize=5)
         self.name_groups(axes, {" ".join(self.vocabulary[index] for index in ids[:5]):
                                 project(latents[ids]).mean(axis=0) for ids in groups.values()})
-        axes.set(title="target latents, first two principal components", xticks=[], yticks=[])
+        axes.set(title="target latents, first two principal components")
+        axes.axis("off")
 
     def name_groups(self, axes, middles):
         """Words beside the picture, level by level, each with a line to its group's middle."""
