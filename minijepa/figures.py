@@ -67,7 +67,8 @@ def plot_training(training, history, others, path):
         if axes.get_legend_handles_labels()[0]:        # a picture of pixels has none
             axes.legend(fontsize=7)
     epochs = [row["epoch"] for row in history]
-    for key, (title, _) in {"loss": ("loss", ""), **world.columns}.items():
+    few = dict([*world.columns.items()][:4])           # more lines say less
+    for key, (title, _) in {"loss": ("loss", ""), **few}.items():
         if history[-1][key] <= 3:                      # what ends above it is seen nowhere
             over_training.plot(epochs, [row[key] for row in history], label=title)
     bottom, top = over_training.get_ylim()             # untrained models may be far off the scale

@@ -69,7 +69,7 @@ def draw_epsilon(path):
     write(figure, path)
 
 
-ACROSS = ["--start", "2,2", "--goal", "13,13", "--tasks", "0", "--alone", "--quiet"]
+ONE_TASK = ["--tasks", "0", "--alone", "--quiet", "--plot"]
 FIGURES = {
     "architecture": draw_architecture,
     "epsilon": draw_epsilon,
@@ -78,8 +78,8 @@ FIGURES = {
     "ball": lambda path: train(["video", "--compare", "--quiet", "--plot", path]),
     "film": lambda path: train(["video", "--compare", "--quiet", "--plot", path]),
     "digits": lambda path: train(["images", "--compare", "--quiet", "--plot", path]),
-    "rooms": lambda path: plan.main([*ACROSS, "--plot", path]),
-    "scales": lambda path: plan.main(["--map", "zigzag", "--scales", "2", *ACROSS, "--plot", path]),
+    "rooms": lambda path: plan.main(["--start", "2,2", "--goal", "13,13", *ONE_TASK, path]),
+    "scales": lambda path: plan.main(["--map", "zigzag", "--scales", "2", *ONE_TASK, path]),
     "futures": lambda path: train(["futures", "--ways", "4", "--compare", "--quiet",
                                    "--plot", path]),
     "questions": lambda path: train(["questions", "--quiet", "--plot", path]),
