@@ -21,8 +21,9 @@ Before a block with output, one comment each:
                                for each number of a line from the right, the leftmost for all
                                further left; 0.1 means ±0.1. One in the last digit is always free.
   <!-- ignore: [0-9.]+ s -->   a regular expression: what it matches is left out (times, versions)
-All numbers of the prose, whole ones too, stand a second time in tests/numbers.txt, which --update
-writes: what was worked out by hand, or is published, cannot be run; nor does it change by accident.
+All numbers of a document, whole ones too, stand a second time in tests/numbers.txt, which --update
+writes (--numbers: that alone, and nothing is run). What was worked out by hand or is published
+cannot be run, and what is run has a tolerance: none of it shall change by accident.
 After a paragraph with numbers such as 1.64 (outside code and formulas), one of:
   <!-- from: COMMAND | 1.64 17 -->  these numbers stand in the paragraph and in the output of the
                                     command (`python`: of the Python blocks), with the tolerance of
@@ -372,12 +373,12 @@ class Document:
                                "hand --> or <!-- source: … -->")
 
     def numbers(self):
-        """The numbers of the prose, a line for each line that has some."""
-        lines = COMMENT.sub("", self.prose).splitlines()
+        """All its numbers, a line for each line that has some."""
+        lines = COMMENT.sub("", self.text).splitlines()
         return [" ".join(found) for found in map(ANY_NUMBER.findall, lines) if found]
 
     def changed_numbers(self):
-        """Numbers of the prose that are not as they were written down."""
+        """Numbers that are not as they were written down."""
         kept = ledger().get(self.path.name)
         if kept is not None:
             for line in difflib.unified_diff(kept, self.numbers(), "written down", "now", n=0,
@@ -461,14 +462,18 @@ class Document:
                 new = "\n".join(lines)
             text = text[:block.span[0]] + textwrap.indent(new, block.indent) + text[block.span[1]:]
         self.path.write_text(text, encoding="utf-8")
-        if self.path.name in (kept := ledger()):
-            kept[self.path.name] = Document(self.path).numbers()
-            LEDGER.write_text("".join(f"{name}\n  " + "\n  ".join(lines) + "\n"
-                                      for name, lines in kept.items()), encoding="utf-8")
+
+
+def write_down(path):
+    """Its numbers as they are now, where such are kept."""
+    if Path(path).name in (kept := ledger()):
+        kept[Path(path).name] = Document(path).numbers()
+        LEDGER.write_text("".join(f"{name}\n  " + "\n  ".join(lines) + "\n"
+                                  for name, lines in kept.items()), encoding="utf-8")
 
 
 def ledger():
-    """{document: the numbers of its prose, line by line}, as they were written down."""
+    """{document: its numbers, line by line}, as they were written down."""
     kept = {}
     for line in LEDGER.read_text(encoding="utf-8").splitlines():
         if line.startswith("  "):
@@ -517,10 +522,14 @@ def with_result(lines, after, marks, output):
 
 
 def main(arguments):
-    wrong, named = [], [name for name in arguments if name != "--update"]
+    wrong, named = [], [name for name in arguments if name not in ("--update", "--numbers")]
     for path in named or [ROOT / "README.md", ROOT / "walkthrough.md"]:
         if "--update" in arguments:
             Document(path).update()
+        if len(named) < len(arguments):
+            write_down(path)
+        if "--numbers" in arguments:
+            continue
         document = Document(path)
         wrong += [f"{path}: {each}" for check in CHECKS for each in getattr(document, check)()]
     print("\n".join(wrong))
