@@ -52,13 +52,13 @@ def check_outputs(outputs, inputs=()):
             taken.add(os.path.realpath(path))
 
 
-def figures_for(path):
+def figures_for(path, moving=False):
     """The one module that needs matplotlib, where there is something to draw; missed at once."""
     if path is None:
         return None
     from minijepa import figures
 
-    figures.need(path)
+    figures.need(path, moving)
     return figures
 
 
@@ -78,7 +78,7 @@ def parse(argv):
     parser.add_options(world.all_options())
     parser.add_argument("--save", metavar="FILE", help="write the trained model here (.npz)")
     parser.add_argument("--resume", metavar="FILE", help="go on training a saved model")
-    add_outputs(parser, "what was learned")
+    add_outputs(parser, "what was learned" + (", as a film: FILE.gif" if world.animate else ""))
     parser.add_argument("--quiet", action="store_true", help="print nothing")
     if world.comparisons:
         parser.add_argument("--compare", action="store_true",
@@ -137,7 +137,7 @@ def compared(world, config, changes, screen):
 
 def main(argv=None):
     world, given, asked = parse(sys.argv[1:] if argv is None else list(argv))
-    figures = figures_for(asked["plot"])
+    figures = figures_for(asked["plot"], moving=world.animate is not None)
     inputs = [given.get("corpus"), asked["file"]]      # --save may be what is resumed
     check_outputs([asked["save"]], inputs)
     check_outputs([asked["json"], asked["plot"]], [*inputs, asked["save"], asked["resume"]])

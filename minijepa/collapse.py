@@ -63,7 +63,7 @@ COLUMNS = {"recipe": ("recipe", "<26"), "first_loss": ("first loss", ".4f"),
 def main(argv=None):
     parser = Parser("minijepa.collapse", __doc__)
     parser.add_options(OPTIONS)
-    add_outputs(parser, "the gauges over training, and the spectra")
+    add_outputs(parser, "the gauges at the end, of all recipes")
     given = vars(parser.parse_args(argv))
     to_json, to_plot = given.pop("json"), given.pop("plot")
     options = resolve(OPTIONS, given)

@@ -14,12 +14,16 @@ from minijepa.options import UserError
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
            "#56b4e9", "#000000", "#888888", "#994f00", "#5d3a9b"]
 LINES = ["-", "--", "-.", ":"]
-KINDS = (".svg", ".png", ".pdf")
+KINDS, MOVING = (".svg", ".png", ".pdf"), ".gif"
+MS_A_FRAME = 350
 MARKS = "osD^v<>pPX*h8d1234"
 
 
-def need(path):
-    """matplotlib, set up to draw the same file each time. Raises UserError where it is missing."""
+def need(path, moving=False):
+    """matplotlib, set up to draw the same file each time; moving: may the file be an animation?
+
+    Raises UserError where it is missing, or the file cannot be drawn.
+    """
     try:
         import matplotlib
     except ImportError:
@@ -34,8 +38,9 @@ def need(path):
         "figure.facecolor": "white", "axes.spines.top": False, "axes.spines.right": False,
         "savefig.bbox": "tight", "axes.prop_cycle": cycle, "lines.markersize": 3,
         "lines.linewidth": 1, "legend.frameon": False})
-    if os.path.splitext(path)[1].lower() not in KINDS:
-        raise UserError(f"{path}: wanted a picture's ending, one of {', '.join(KINDS)}")
+    kinds = (*KINDS, MOVING) if moving else KINDS
+    if os.path.splitext(path)[1].lower() not in kinds:
+        raise UserError(f"{path}: wanted a picture's ending, one of {', '.join(kinds)}")
     return plt
 
 
@@ -50,6 +55,8 @@ def write(figure, path):
 
 def plot_training(training, history, others, path):
     """The world's own pictures, if it has any, and what was measured over the training."""
+    if path.lower().endswith(MOVING):
+        return plot_film(training, others, path)
     plt, world = need(path), training.world
     widths = [3] * len(world.plots) + [2]
     figure, panels = plt.subplots(1, len(widths), figsize=(2.2 * sum(widths), 5), squeeze=False,
@@ -60,12 +67,31 @@ def plot_training(training, history, others, path):
         if axes.get_legend_handles_labels()[0]:        # a picture of pixels has none
             axes.legend(fontsize=7)
     epochs = [row["epoch"] for row in history]
-    for key, (title, _) in {"loss": ("loss", ""), **world.columns}.items():
-        over_training.plot(epochs, [row[key] for row in history], label=title)
+    few = dict([*world.columns.items()][:4])           # more lines say less
+    for key, (title, _) in {"loss": ("loss", ""), **few}.items():
+        if history[-1][key] <= 3:                      # what ends above it is seen nowhere
+            over_training.plot(epochs, [row[key] for row in history], label=title)
     bottom, top = over_training.get_ylim()             # untrained models may be far off the scale
     over_training.set(xlabel="epoch", title="over training", ylim=(max(bottom, -0.1), min(top, 3)))
     over_training.legend(fontsize=7)
     write(figure, path)
+
+
+def plot_film(training, others, path):
+    """What the world's `animate` draws, a frame at each of its yields, for ever: a .gif."""
+    plt = need(path, moving=True)
+    from PIL import Image                              # which matplotlib needs, and brings
+
+    figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    frames = []
+    for _ in training.world.animate(axes, training.model, others):
+        figure.canvas.draw()
+        frame = Image.fromarray(np.array(figure.canvas.buffer_rgba())[..., :3])
+        frames.append(frame.quantize(64))
+    first, *rest = frames
+    checkpoint.write_file(path, lambda file: first.save(
+        file, format="gif", save_all=True, append_images=rest, duration=MS_A_FRAME, loop=0))
+    plt.close(figure)
 
 
 def plot_panels(panels, path):
@@ -78,25 +104,28 @@ def plot_panels(panels, path):
 
 
 def plot_collapse(results, path):
-    """Each recipe's gauges over training (first seed), and the latents' spectra at the end."""
+    """The gauges at the end of each recipe's training: a row a recipe, a column a gauge."""
     plt = need(path)
-    figure, axes = plt.subplots(2, 3, figsize=(12, 7))
     gauges = [("loss", "loss", "log"), ("relative_loss", "relative loss", "linear"),
               ("std", "std", "log"), ("effective_rank", "effective rank", "linear"),
               ("hits", "held-out hits", "linear")]
-    for result in results:
-        history = result["runs"][0]["history"]
-        for (key, _, _), panel in zip(gauges, axes.flat):
-            panel.plot([row["epoch"] for row in history], [max(row[key], 1e-9) for row in history])
-        sigma = np.array(result["runs"][0]["singular_values"])
-        share = np.maximum(sigma / sigma[0], 1e-6)
-        axes.flat[5].plot(np.arange(1, len(sigma) + 1), share, label=result["recipe"])
-    for (_, title, scale), panel in zip(gauges, axes.flat):
-        panel.set(title=title, xlabel="epoch", yscale=scale)
-    axes.flat[1].set_ylim(0, 1.5)                      # of what collapses, it may be anything
-    axes.flat[5].set(title="singular values of the latents, over the first", xlabel="direction",
-                     yscale="log")
-    figure.legend(*axes.flat[5].get_legend_handles_labels(), loc="lower center", ncols=5)
+    verdicts = {result["summary"]["verdict"]: None for result in results}
+    verdicts = sorted(verdicts, key=lambda verdict: verdict != "healthy")
+    looks = dict(zip(verdicts, zip(COLOURS, ("", "///", "...", "xx"))))
+    figure, panels = plt.subplots(1, len(gauges), figsize=(11, 3.6), sharey=True)
+    for axes, (key, title, scale) in zip(panels, gauges):
+        for row, result in enumerate(results):
+            colour, hatch = looks[result["summary"]["verdict"]]
+            axes.barh(row, max(result["summary"][key], 1e-6), color=colour, hatch=hatch,
+                      edgecolor="white", label=result["summary"]["verdict"])
+        axes.set(title=title, xscale=scale)
+        axes.minorticks_off()
+    panels[0].set_yticks(range(len(results)), [result["recipe"] for result in results])
+    panels[0].invert_yaxis()
+    panels[1].set_xlim(0, 1.5)                         # of what collapses, it may be anything
+    handles, labels = panels[0].get_legend_handles_labels()
+    own = dict(zip(labels, handles))
+    figure.legend(own.values(), own, loc="lower center", ncols=len(own))
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     write(figure, path)
 

@@ -1,4 +1,4 @@
-"""The layers. Each forward returns its output and the backward that undoes it.
+"""The layers. Each forward returns its output and its backward, from dy to dx.
 
 B is the batch, T the tokens of a sentence, V the words of the vocabulary, E the features.
 Starting values are PyTorch's, drawn from the NumPy generator that is passed in.

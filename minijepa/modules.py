@@ -34,8 +34,8 @@ class Parameter:
 class Module:
     """Owns parameters and other modules, named by its attributes as PyTorch's `state_dict` does.
 
-    `forward(x)` returns the output and `backward`, the function that undoes it: given the
-    gradient of the output, `backward` adds to the gradients of the parameters and returns
+    `forward(x)` returns the output and `backward`, the function that takes gradients back: given
+    the gradient of the output, `backward` adds to the gradients of the parameters and returns
     the gradient of the input. It never writes into the array that it is given.
     """
 

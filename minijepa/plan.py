@@ -116,7 +116,7 @@ def main(argv=None):
     parser.add_argument("--alone", action="store_true",
                         help="leave out what the models are held against")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
-    add_outputs(parser, "the path, and the energy of all actions near a goal")
+    add_outputs(parser, "the path; the energy of all actions near a goal, or the flat path")
     given = vars(parser.parse_args(argv))
     asked = {key: given.pop(key) for key in ("model", "json", "plot", "quiet", "compare", "alone")}
     options = resolve(OPTIONS, given)
@@ -140,8 +140,11 @@ def main(argv=None):
                                "goal": goal.tolist(), "result": {"success": rows},
                                "seconds": seconds})
     if figures:
-        figures.plot_panels([lambda axes: world.draw(axes, path, goal), lambda axes:
-                             world.draw_landscape(axes, players["this model"], rng)], asked["plot"])
+        flat = world.play(players["this model"], start, goal, rng) if coarse else None
+        figures.plot_panels(
+            [lambda axes: world.draw(axes, path, goal, "two scales" if coarse else "path"),
+             lambda axes: world.draw(axes, flat, goal, "one scale") if coarse else
+             world.draw_landscape(axes, players["this model"], rng)], asked["plot"])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ printed, wherever that is not what is shown. The conventions, all in the Markdow
                    its value or its error.
                    What follows `<!-- file: minijepa/layers.py -->` is not run but found in that
                    file, word for word, 25 lines at most; its indentation as a whole may differ.
+                   Its fence says .noeval, so that it is no cell where jupytext makes a notebook.
                    What follows `<!-- write: my_world.py -->` is put into that file, in the folder
                    of the commands.
 ```console         `$ command` (lines that continue it begin with `> `), then its output; `…` alone
@@ -20,10 +21,14 @@ Before a block with output, one comment each:
                                for each number of a line from the right, the leftmost for all
                                further left; 0.1 means ±0.1. One in the last digit is always free.
   <!-- ignore: [0-9.]+ s -->   a regular expression: what it matches is left out (times, versions)
+All numbers of a document, whole ones too, stand a second time in tests/numbers.txt, which --update
+writes (--numbers: that alone, and nothing is run). What was worked out by hand or is published
+cannot be run, and what is run has a tolerance: none of it shall change by accident.
 After a paragraph with numbers such as 1.64 (outside code and formulas), one of:
   <!-- from: COMMAND | 1.64 17 -->  these numbers stand in the paragraph and in the output of the
                                     command (`python`: of the Python blocks), with the tolerance of
-                                    its block, or of a tolerance comment behind the paragraph
+                                    its block, or of a tolerance comment behind the paragraph;
+                                    of `tests/tables/video.json`, what tables.py shows of it
   <!-- by hand -->                  worked out in the text
   <!-- source: I-JEPA, table 1 -->  published
 """
@@ -44,13 +49,18 @@ import textwrap
 import tokenize
 from pathlib import Path
 
+import tables
+
 ROOT = Path(__file__).resolve().parents[1]
-FENCE = re.compile(r"^( *)(`{3,})(\w*)[^\n]*\n(.*?)^ *\2[ ]*$", re.M | re.S)
+FENCE = re.compile(r"^( *)(`{3,})(\w*)([^\n]*)\n(.*?)^ *\2[ ]*$", re.M | re.S)
 COMMENTS = re.compile(r"(?:<!--(?:(?!-->).)*-->\s*)+\Z", re.S)
 COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.S)
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d+\.\d*(?:e[-+]?\d+)?|\d+e[-+]?\d+|\.\d+)(?!\w)")
 DEFAULT, ZERO = [(0.02, 0)], 1e-7
-CHECKS = ("wrong_outputs", "wrong_blocks", "wrong_numbers", "wrong_references", "wrong_formulas")
+LEDGER = ROOT / "tests" / "numbers.txt"
+ANY_NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|[¼½¾]")
+CHECKS = ("wrong_outputs", "wrong_blocks", "wrong_numbers", "wrong_references", "wrong_formulas",
+          "changed_numbers")
 LATEX = set("""
     alpha beta gamma delta epsilon varepsilon eta theta lambda mu nu pi rho sigma tau phi psi omega
     Delta Sigma hat bar tilde dot vec overline underbrace frac dfrac tfrac sqrt sum prod partial
@@ -245,8 +255,8 @@ class Block:
     """A fenced block: language, text without the indentation, comments before it, its place."""
 
     def __init__(self, match, text):
-        self.indent, _, self.language, body = match.groups()
-        self.text, self.span = textwrap.dedent(body), match.span(4)
+        self.indent, _, self.language, self.info, body = match.groups()
+        self.text, self.span = textwrap.dedent(body), match.span(5)
         self.line = text.count("\n", 0, match.start()) + 1
         before = COMMENTS.search(text[:match.start()])
         comments = [comment.partition(":")
@@ -314,6 +324,8 @@ class Document:
                        "that nothing checks")
             if block.language == "console" and not block.text.startswith("$ "):
                 yield f"line {block.line}: a console block begins with `$ command`"
+            if (block.file is None) is ("noeval" in block.info):
+                yield f"line {block.line}: ```python .noeval is for excerpts, and for all of them"
             if block.file is not None:
                 file = ROOT / block.file
                 code = [line.rstrip() for line in block.text.strip("\n").split("\n")]
@@ -346,7 +358,7 @@ class Document:
                 if comment.startswith("from:"):
                     command, _, numbers = map(str.strip, comment[5:].rpartition("|"))
                     if command not in self.outputs:
-                        self.outputs[command] = pure_run(command)[0]
+                        self.outputs[command], self.tolerances[command] = looked_up(command)
                     tolerance = own[0] if own else self.tolerances.get(command, DEFAULT)
                     tied.update(numbers.split())
                     for number in numbers.split():
@@ -359,6 +371,19 @@ class Document:
                     if number not in tied:
                         yield (f"{here}: {number}: add <!-- from: COMMAND | {number} -->, <!-- by "
                                "hand --> or <!-- source: … -->")
+
+    def numbers(self):
+        """All its numbers, a line for each line that has some."""
+        lines = COMMENT.sub("", self.text).splitlines()
+        return [" ".join(found) for found in map(ANY_NUMBER.findall, lines) if found]
+
+    def changed_numbers(self):
+        """Numbers that are not as they were written down."""
+        kept = ledger().get(self.path.name)
+        if kept is not None:
+            for line in difflib.unified_diff(kept, self.numbers(), "written down", "now", n=0,
+                                             lineterm=""):
+                yield line
 
     def wrong_references(self):
         """Links, pictures, modules and files that are not there."""
@@ -439,6 +464,32 @@ class Document:
         self.path.write_text(text, encoding="utf-8")
 
 
+def write_down(path):
+    """Its numbers as they are now, where such are kept."""
+    if Path(path).name in (kept := ledger()):
+        kept[Path(path).name] = Document(path).numbers()
+        LEDGER.write_text("".join(f"{name}\n  " + "\n  ".join(lines) + "\n"
+                                  for name, lines in kept.items()), encoding="utf-8")
+
+
+def ledger():
+    """{document: its numbers, line by line}, as they were written down."""
+    kept = {}
+    for line in LEDGER.read_text(encoding="utf-8").splitlines():
+        if line.startswith("  "):
+            kept[[*kept][-1]].append(line[2:])
+        else:
+            kept[line] = []
+    return kept
+
+
+def looked_up(source):
+    """What a kept table shows, or a command prints; the tolerance."""
+    if source.endswith(".json"):
+        return tables.shown(json.loads((ROOT / source).read_text())), [(0, 0)]
+    return pure_run(source)[0], DEFAULT
+
+
 def prints(output, number, tolerance):
     """Is the number in the output? A whole one as it stands, or as a decimal one near it."""
     if re.search(rf"(?<![\w.]){re.escape(number)}(?!\w|\.\d)", output):
@@ -471,10 +522,14 @@ def with_result(lines, after, marks, output):
 
 
 def main(arguments):
-    wrong, named = [], [name for name in arguments if name != "--update"]
+    wrong, named = [], [name for name in arguments if name not in ("--update", "--numbers")]
     for path in named or [ROOT / "README.md", ROOT / "walkthrough.md"]:
         if "--update" in arguments:
             Document(path).update()
+        if len(named) < len(arguments):
+            write_down(path)
+        if "--numbers" in arguments:
+            continue
         document = Document(path)
         wrong += [f"{path}: {each}" for check in CHECKS for each in getattr(document, check)()]
     print("\n".join(wrong))

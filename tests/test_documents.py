@@ -1,5 +1,6 @@
 """The machinery behind test_walkthrough.py: what is true passes, each kind of untruth is found."""
 
+import documents
 import pytest
 from documents import CHECKS, Document, main, parse_tolerance, same_text
 
@@ -9,7 +10,7 @@ See [below](#what-is-there) and the [other one](other.md#there),
 $a_i = \\frac{1}{2}$, `minijepa/layers.py`.
 
 <!-- file: FOLDER/code.py -->
-```python
+```python .noeval
 def forward(self, x):
     y = np.maximum(x, 0)
 ```
@@ -64,6 +65,8 @@ UNTRUE = {         # by the check that finds it: (what is true, what stands ther
         "a line of an excerpt": ("maximum(x, 0)", "maximum(x, 1)"),
         "a file of an excerpt": ("/code.py", "/coda.py"),
         "a language": ("```console", "```bash"),
+        "an excerpt that would be a cell": ("```python .noeval", "```python"),
+        "a block that would be no cell": ("```python\nimport", "```python .noeval\nimport"),
     },
     "wrong_numbers": {
         "a number in the prose": ("third is 0.333", "third is 0.337"),
@@ -102,7 +105,19 @@ def test_what_is_true_passes(tmp_path):
     assert [wrong for check in CHECKS for wrong in getattr(document, check)()] == []
 
 
-@pytest.mark.parametrize("check, change", [(check, change) for check in CHECKS
+def test_every_number_is_written_down_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "LEDGER", tmp_path / "numbers.txt")
+    said = "\n  ".join(write(tmp_path, TRUE).numbers())
+    documents.LEDGER.write_text(f"document.md\n  {said}\n", encoding="utf-8")
+    assert not list(write(tmp_path, TRUE).changed_numbers())
+    for old, new in (("second of 3.", "second of 4."), ("is 0.333;", "is 0.33;"),
+                     ("doubled is 3.0.", "doubled is three."),
+                     ("1.5 0.3333", "1.5 0.3334")):
+        assert TRUE.count(old) == 1
+        assert list(write(tmp_path, TRUE.replace(old, new)).changed_numbers())
+
+
+@pytest.mark.parametrize("check, change", [(check, change) for check in UNTRUE
                                            for change in UNTRUE[check]])
 def test_what_is_untrue_is_found(tmp_path, check, change):
     old, new = UNTRUE[check][change]

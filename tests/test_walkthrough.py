@@ -1,9 +1,12 @@
 """walkthrough.md and README.md: all that they show is run and compared (documents.py says how)."""
 
 import functools
+import re
 
 import pytest
 from documents import CHECKS, ROOT, Document
+
+from minijepa.worlds import WORLDS
 
 
 @functools.cache
@@ -24,6 +27,14 @@ def test_the_readme_begins_with_the_two_commands():
               if block.language == "sh"]
     install, tests = [block for block in blocks if block.startswith("python3 -m venv")]
     assert install.endswith("-m minijepa.train") and tests.endswith("-m pytest")
+
+
+def test_the_readme_names_the_seconds_that_the_worlds_do():
+    text = document("README.md").text
+    rows = re.findall(r"\| `(train \w+|train|plan)(?: --ways 3)?` \| (\d+) \|", text)
+    named = {{"train": "words", "plan": "rooms"}.get(what, what[6:]): int(seconds)
+             for what, seconds in rows}
+    assert named == {name: world.seconds for name, world in WORLDS.items()}
 
 
 def test_the_walkthrough_is_two_evenings_long():

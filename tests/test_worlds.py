@@ -440,6 +440,21 @@ def test_a_picture_is_drawn(name):
     assert b"<svg" in drawn and Path("again.svg").read_bytes() == drawn
 
 
+@pytest.mark.slow
+def test_a_film_is_drawn_by_a_world_that_moves_and_refused_by_others():
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install "
+                                             "'minijepa[plot]'")
+    from PIL import Image
+
+    flags = "--epochs 1 --hidden-dim 8 --latent-dim 4 --quiet --compare --plot film.gif".split()
+    main(["video", *flags])
+    film = Image.open("film.gif")
+    assert film.n_frames == 45 and film.info["loop"] == 0                      # 3 films of 15
+    assert Path("film.gif").stat().st_size < 400_000
+    with pytest.raises(UserError, match="film.gif: wanted .*svg"):
+        main(["--plot", "film.gif"])
+
+
 @every_world
 def test_a_world_says_what_is_trained_on_in_a_line(name):
     assert re.fullmatch(r"\S.*\S", start(name).world.describe())

@@ -40,6 +40,7 @@ class World:
     ahead = 1                # K, where nothing is told
     extras = {}              # {flag: help} of methods (model, others) that return a text to print
     plots = ()               # methods (axes, model, others): each draws something that it learned
+    animate = None           # method (axes, model, others): draws a frame, yields, draws the next
     dial = {}                # {key: 1 or −1} of what `dialled` gives, to show: is more better?
 
     def __init__(self, rng=None, **given):

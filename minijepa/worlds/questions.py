@@ -163,10 +163,18 @@ class Questions(World):
         return selective.compare(self.find(model, latents), truth, latents,
                                  {"s_x": s_x, "pixels": pictures.reshape(FRAMES, STREAMS, -1)})
 
+    def plot_answers(self, axes, model, others):
+        """A picture of a pair never seen together, the questions, and the answers found."""
+        axes.imshow(np.clip(self.never[0][0].reshape(SIDE, SIDE, 3), 0, 1))
+        answers = (f"{question}?  {self.nearest(model, question, 1)[0][0]}"
+                   for question, *_ in QUESTIONS.values())
+        axes.set(xticks=[], yticks=[], title="a pair never seen together")
+        axes.set_xlabel("\n".join(answers), loc="left", fontsize=10)
+
     def plot_stream(self, axes, model, others):
         selective.plot(axes, self.rules(model))
 
-    plots = (plot_stream,)
+    plots = plot_answers, plot_stream
 
     def parse(self, question):
         """The ids of a question's words (1, 1, T). Raises UserError."""

@@ -156,7 +156,7 @@ class Rooms(World):
         axes.plot(*np.transpose(path), "k-", marker="o", label=label)
         if goal is not None:
             axes.plot(*goal, "*", markersize=12, label="goal")
-        axes.set(xlim=(-0.5, SIDE - 0.5), ylim=(-0.5, SIDE - 0.5))
+        axes.set(xlim=(-0.5, SIDE - 0.5), ylim=(-0.5, SIDE - 0.5), title="the way that it went")
 
     def landscape(self, model, others):
         """By how many degrees the action of lowest energy misses the goal, one action ahead."""

@@ -16,8 +16,8 @@ from minijepa.modules import Module
 from minijepa.options import Option, choice, number, table, whole
 from minijepa.predictors import Residual, Rollout
 from minijepa.worlds.base import COLLAPSE, World
-from minijepa.worlds.films import (AHEAD, CHAIR, FRAME, LAMPS, WIDTH, WINDOW, pairs, passing, roll,
-                                   shoot)
+from minijepa.worlds.films import (AHEAD, BALL, CHAIR, FRAME, LAMPS, WIDTH, WINDOW, pairs, passing,
+                                   roll, shoot)
 
 STEPS = 50                                   # batches in an epoch: every one of new films
 PROBED = 1000                                # films that probes are fitted on, and as many held out
@@ -176,6 +176,8 @@ class Video(World):
         """A film in which the ball passes behind the chair: truth and belief, a line a frame."""
         belief, films = self.believed(model)[self.film], self.held_out
         truth, hidden = films.position[self.film, WINDOW:], films.hidden[self.film, WINDOW:]
+        partly = (CHAIR.start - BALL / 2 < truth) & (truth < CHAIR.stop + BALL / 2)
+        said = np.where(hidden, "  hidden", np.where(partly, "  partly hidden", ""))
         lines = ["o reality, x what the latent believes, ▒ the chair; the model saw only the first "
                  "three frames", "step  " + " " * WIDTH + "  px off"]
         empty = ["▒" if CHAIR.start <= pixel < CHAIR.stop else "·" for pixel in range(WIDTH)]
@@ -184,8 +186,8 @@ class Video(World):
             place = int(np.clip(place, 0, WIDTH - 1))
             return "".join([*empty[:place], ball, *empty[place + 1:]])
 
-        for k, (true, believed, unseen) in enumerate(zip(truth, belief, hidden), 1):
-            lines += [f"{k:>4}  {strip(true, 'o')}{'  hidden' if unseen else ''}",
+        for k, (true, believed, how) in enumerate(zip(truth, belief, said), 1):
+            lines += [f"{k:>4}  {strip(true, 'o')}{how}",
                       f"      {strip(believed, 'x')}  {believed - true:+.2f}"]
         lines += ["the energy of each step of this film, and were it to go on otherwise"]
         lines += [f"{kind:<16}" + "".join(f"{step:6.2f}" for step in steps[0])
@@ -208,6 +210,34 @@ class Video(World):
         """Where the rolled-out latents say the ball is: (N, K) of the held-out films."""
         return self.positions(*(self.latents(model, films)[1]
                                 for films in (self.probed_films, self.held_out)))
+
+    def animate(self, axes, model, others):
+        """Three films: reality, where the latent has the ball, and what is painted in its place."""
+        films, first = self.held_out, range(WINDOW)
+        place = np.concatenate([films.position[:, first], self.believed(model)], axis=1)  # (N, T)
+        strips = {"reality": films.frames, "JEPA: where its latent has the ball": None}
+        for label, each in others.items():
+            painted = self.latents(each, films)[1][:, :, -FRAME:]              # (N, K, FRAME)
+            strips[f"{label}: what it paints"] = np.append(films.frames[:, first], painted, axis=1)
+        for film in passing(films)[0][:3]:
+            for t, truth in enumerate(films.position[film]):
+                axes.clear()
+                for row, (title, frames) in enumerate(strips.items()):
+                    y = -5 * row                       # the middle of the strip
+                    picture = frames[film, t, :WIDTH] if frames is not None else np.zeros(WIDTH)
+                    axes.imshow(picture[None], "gray", vmin=-1, vmax=1,
+                                extent=(0, WIDTH, y - 1.5, y + 1.5))
+                    axes.fill_between([CHAIR.start, CHAIR.stop], y - 1.5, y + 1.5, color="#e69f00",
+                                      alpha=0.5 if frames is None else 1)
+                    axes.plot(truth, y, "o", markersize=50, mfc="none", mec="k", ls="", mew=0.8)
+                    axes.text(0, y + 1.8, title)
+                axes.plot(place[film, t], -5, "o", markersize=44, color="#0072b2")
+                axes.text(12, 0, "chair", ha="center", va="center")
+                axes.set(xlim=(0, WIDTH), ylim=(y - 1.6, 3), aspect="equal")
+                said = f"predicted, {t - WINDOW + 1} frames ahead (ring: the truth)"
+                axes.set_title("seen" if t < WINDOW else said, loc="left", fontsize=10)
+                axes.axis("off")
+                yield
 
     # --- surprise --------------------------------------------------------------------------------
 

@@ -144,15 +144,15 @@ class Words(World):
                        config["tau"], regularizer, with_predictor=config["predictor"] == "mlp")
 
     def examples(self, hidden):
-        """The places of N hidden words in `tokens`  ->  x = (context_ids, mask), y = target_ids."""
+        """The places of B hidden words in `tokens`  ->  x = (context_ids, mask), y = target_ids."""
         sentence = self.sentence[hidden]
         start, length = self.starts[sentence], self.lengths[sentence]
         column = np.arange(length.max() - 1)                                   # (T,)
-        place = start[:, None] + column                                        # (N, T)
+        place = start[:, None] + column                                        # (B, T)
         place += place >= hidden[:, None]              # skip the hidden word
-        mask = column < length[:, None] - 1                                    # (N, T)
-        context_ids = self.tokens[np.where(mask, place, 0)]                    # (N, T)
-        return (context_ids, mask), self.tokens[hidden][None]                  # y (K = 1, N)
+        mask = column < length[:, None] - 1                                    # (B, T)
+        context_ids = self.tokens[np.where(mask, place, 0)]                    # (B, T)
+        return (context_ids, mask), self.tokens[hidden][None]                  # y (K = 1, B)
 
     def batches(self, size, rng):
         if size > len(self.training):
@@ -267,16 +267,31 @@ class Words(World):
         latents = self.latents(model).astype(np.float64)                       # (V, L)
         project = principal_components(latents[self.content], 2)
         predictions = project(model.predict(self.examples(self.held_out)[0])[0][0])
+        content = self.content[self.counted[self.content] >= 0]
+        hideable = np.isin(np.arange(len(latents)), content)
         axes.plot(*predictions.T, ".", color="#999999", zorder=0,
                   label="predictions, held-out sentences")
-        content = self.content[self.counted[self.content] >= 0]
-        for concept in dict.fromkeys(self.concepts[content]):
-            words = [word for word in content if self.concepts[word] == concept]
-            axes.plot(*project(latents[words]).T, linestyle="", markersize=5)
-            for word, place in zip(words, project(latents[words])):
-                axes.annotate(self.vocabulary[word], place, fontsize=6, xytext=(3, 2),
-                              textcoords="offset points")
-        axes.set(title="target latents, first two principal components", xticks=[], yticks=[])
+        groups = {concept: np.flatnonzero((self.concepts == concept) & hideable)
+                  for concept in dict.fromkeys(self.concepts[content])}
+        for ids in groups.values():
+            axes.plot(*project(latents[ids]).T, linestyle="", markersize=5)
+        self.name_groups(axes, {" ".join(self.vocabulary[index] for index in ids[:5]):
+                                project(latents[ids]).mean(axis=0) for ids in groups.values()})
+        axes.set(title="target latents, first two principal components")
+        axes.axis("off")
+
+    def name_groups(self, axes, middles):
+        """Words beside the picture, level by level, each with a line to its group's middle."""
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        by_x = sorted(middles, key=lambda name: middles[name][0])
+        half = (len(by_x) + 1) // 2
+        for names, side, x in (by_x[:half], "right", left), (by_x[half:], "left", right):
+            names.sort(key=lambda name: middles[name][1])
+            for name, y in zip(names, np.linspace(bottom, top, len(names) + 2)[1:-1]):
+                axes.annotate(name, middles[name], (x, y), fontsize=7, ha=side, va="center",
+                              arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.6})
+        wide, high = right - left, top - bottom
+        axes.set(xlim=(left - 0.55 * wide, right + 0.55 * wide), ylim=(bottom, top + 0.1 * high))
 
     plots = (plot_latents,)
 
