@@ -1,5 +1,6 @@
 """python -m minijepa.train: files, progress, Ctrl-C and tables, around the loop of train.py."""
 
+import contextlib
 import json
 import os
 import sys
@@ -104,7 +105,8 @@ def train_and_save(training, screen, path):
         nonlocal saved
         screen.progress(training)
         if path is not None and time.monotonic() > saved + SAVE_EVERY:
-            checkpoint.save(path, *training.finished)
+            with contextlib.suppress(UserError):       # a full disk may be emptied until the end
+                checkpoint.save(path, *training.finished)
             saved = time.monotonic()
 
     try:

@@ -71,7 +71,7 @@ def cross_entropy(logits, target):
     exponential = np.exp(shifted)
     total = exponential.sum(axis=-1, keepdims=True)                            # (..., 1)
     log_p = shifted - np.log(total)                                            # (..., C)
-    loss = -(target * log_p).sum() / N
+    loss = logits.dtype.type(-(target * log_p).sum() / N)
 
     def backward(dloss=1):
         scale = float(dloss) / N
@@ -100,7 +100,7 @@ def infonce(prediction, target, temperature=0.07):
         dlogits = across_backward(half)[0] + down_backward(half)[0].T          # (N, N)
         return u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature)
 
-    return (across + down) / 2, backward
+    return u.dtype.type((across + down) / 2), backward
 
 
 def unit(latents):

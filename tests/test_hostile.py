@@ -108,6 +108,21 @@ def test_a_long_training_is_saved_on_the_way(tmp_path, monkeypatch):
     assert epochs == [1, 2, 3, 4, 4]
 
 
+def test_a_disk_that_is_full_on_the_way_does_not_end_the_training(tmp_path, monkeypatch):
+    save, tries = checkpoint.save, []
+
+    def full(path, *state):
+        tries.append(None)
+        if len(tries) < 4:
+            raise UserError("cannot write a.npz: No space left on device")
+        save(path, *state)
+
+    monkeypatch.setattr(cli, "SAVE_EVERY", 0)
+    monkeypatch.setattr(checkpoint, "save", full)
+    cli.main(["--epochs", "3", "--quiet", "--save", str(tmp_path / "a.npz")])
+    assert len(tries) == 4 and Training.load(tmp_path / "a.npz").epoch == 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_keeps_what_is_done(tmp_path, number):
     path = tmp_path / "a.npz"
