@@ -497,27 +497,34 @@ def test_fifty_thousand_words_are_reported_within_200_mib():
 def test_the_picture_shows_frequent_words_only(monkeypatch):
     class Axes:
         def __init__(self):
-            self.words = []
+            self.words, self.points = [], 0
 
-        def annotate(self, word, *_, **__):
-            self.words.append(word)
+        def annotate(self, words, *_, **__):           # up to five of a group
+            self.words += words.split()
 
-        def plot(self, *_, **__):
+        def plot(self, x, y, *dots, **__):
+            self.points += len(x) * (not dots)         # predictions are dots
+
+        def get_xlim(self):
+            return 0, 1
+
+        def set(self, *_, **__):
             pass
 
-        set = plot
+        get_ylim, axis = get_xlim, set
 
     every, few = Axes(), Axes()
     world = Words()
     model = Training.start(world, {}).model
     world.plot_latents(every, model, {})
-    assert sorted(every.words) == [world.vocabulary[index] for index in world.content]
+    assert every.points == len(world.content)
+    assert set(every.words) == {world.vocabulary[index] for index in world.content}
     monkeypatch.setattr("minijepa.worlds.words.COUNTED", 9)
     world = Words()
     world.plot_latents(few, model, {})
     often = np.argsort(-np.bincount(world.tokens), kind="stable")[:9]
-    assert sorted(few.words) == [world.vocabulary[index]
-                                 for index in np.sort(often) if index in world.content]
+    often = sorted(world.vocabulary[index] for index in often if index in world.content)
+    assert few.points == len(often) and sorted(few.words) == often
 
 
 def test_latents_are_brought_to_length_one_only_once(monkeypatch):

@@ -25,6 +25,10 @@ from minijepa.worlds.digits import read_digits
 CIRCLE = str(Path(__file__).with_name("circle.py"))
 NAMES = [*WORLDS, CIRCLE]
 every_world = pytest.mark.parametrize("name", NAMES, ids=[*WORLDS, "circle"])
+# Of what takes long the first world and the reader's own at once, the others with -m slow
+every_world_at_length = pytest.mark.parametrize("name", [
+    pytest.param(name, id=id, marks=[] if id in ("words", "circle") else pytest.mark.slow)
+    for name, id in zip(NAMES, [*WORLDS, "circle"])])
 
 # An option of a world that makes it small, where it has one
 SMALL = {"embed_dim": 3, "hidden_dim": 6, "latent_dim": 4, "batch_size": 8}
@@ -74,7 +78,7 @@ def one_line(caught, *fragments):
 
 # The gradient, and the numbers
 
-@every_world
+@every_world_at_length
 def test_the_gradient_of_a_whole_step_is_right(name):
     """Under the world's own treatment, energy and regularizer."""
     training, rng = start(name, dtype="float64"), np.random.default_rng(0)
@@ -133,7 +137,7 @@ def test_a_seed_gives_the_same_bytes_and_another_one_does_not(name):
     assert files[0][0] != files[2][0] and files[0][1] != files[2][1]
 
 
-@every_world
+@every_world_at_length
 @pytest.mark.parametrize("way", ["interrupted", "longer"])
 def test_three_epochs_and_four_more_are_seven(name, way):
     """Stopped at 3 of the 7 that were planned, or planned for 3 and then gone on with to 7."""
@@ -334,7 +338,7 @@ def forgeries(training):
     yield {"\x1b[31mred": np.zeros(3)}
 
 
-@every_world
+@every_world_at_length
 def test_a_forged_checkpoint_is_refused_in_a_line(name, recwarn, monkeypatch):
     """From the arrays on; tests/test_checkpoint.py has the files."""
     training = start(name, epochs=1)
@@ -383,7 +387,7 @@ def test_a_checkpoint_of_another_world_is_refused(name):
 
 # What is printed, written and drawn
 
-@every_world
+@every_world_at_length
 @pytest.mark.parametrize("compare", [False, True])
 def test_the_table_of_probes_and_the_json_tell_the_same(name, compare, capsys, monkeypatch):
     kind, added = world_class(name), {}
