@@ -27,7 +27,7 @@ from minijepa.modules import Module
 
 ORDER = """finite_differences relu linear mse mean embedding sequential used_twice sgd adam
 stop_gradient jepa_step retrieval effective_rank variance_hinge covariance_penalty
-bug1 bug2 bug3 bug4 bug5 bug6 bug7 bug8 bug9""".split()
+told rollout smallest infonce cem blocks bug1 bug2 bug3 bug4 bug5 bug6 bug7 bug8 bug9 bug10""".split()
 STUBS = os.path.join(os.path.dirname(__file__), "stubs")
 BLOCK = r"((?:### .*\n)+)((?:(?!### ).*\n)*)"           # a sentence, and what makes that mistake
 TURN = 'raise NotImplementedError("your turn")'
@@ -252,8 +252,10 @@ def same_parameters(layer, original):
 
 def agree(got, wanted, tolerance, floor=0.0):
     """Whether two are equal, arrays to within tolerance · the largest entry; NaN where NaN."""
-    if not isinstance(wanted, (np.ndarray, np.generic, float, int)) or isinstance(wanted, bool):
+    if isinstance(wanted, (str, bool)):
         return type(got) is type(wanted) and got == wanted
+    if not isinstance(wanted, (np.ndarray, np.generic, float, int)):
+        return describe(got) == describe(wanted)
     is_number = isinstance(got, (np.ndarray, np.generic, float, int))
     if not is_number or np.shape(got) != np.shape(wanted) or np.asarray(got).dtype.kind not in "fiub":
         return False

@@ -150,6 +150,8 @@ def cases():
         "a cloud that is longer in some directions": rng.standard_normal((31, E)) * spread + 0.3,
         "a cloud far from the origin":
             rng.standard_normal((31, E)) * spread + 100 * rng.standard_normal(E),
+        "a cloud of which some directions are very thin":
+            rng.standard_normal((60, E)) * np.logspace(0, -5, E),
         "fewer points than dimensions": rng.standard_normal((B, E)) + 2,
         "3 equal directions of 7, the other singular values exactly 0": round_cloud,
         "points on a line": np.linspace(-1, 2, 9)[:, None] * rng.standard_normal(E) + 1,

@@ -92,9 +92,6 @@ return (right - left) / (2 * epsilon)
 x[index] -= epsilon; left = f(); x[index] += 2 * epsilon; right = f(); x[index] -= epsilon
 return (right - left) / (2 * epsilon)
 # or
-kept = x[index]; x[index] += epsilon; right = f(); x[index] = kept - epsilon; left = f()
-x[index] += epsilon; return (right - left) / (2 * epsilon)
-# or
 x[index] += epsilon; right = f(); x[index] -= epsilon; x[index] -= epsilon; left = f()
 x[index] += epsilon; return (right - left) / (2 * epsilon)
 ### 0 is put back, and not the value that was there
@@ -110,7 +107,7 @@ def cases():
         x, weight = rng.standard_normal(shape) / 3, rng.standard_normal(shape)
         yield slope(f"x of shape {shape}, index {index}, ε = {epsilon:g}", x, index, epsilon,
                     lambda x, w=weight: float(np.sum(w * np.exp(2 * x)) - np.sum(x)**3 + x.sum()))
-    x = np.linspace(0.1, 0.7, 7)
+    x = np.append(np.linspace(0.1, 0.7, 7), rng.standard_normal(40))
     for index in np.ndindex(x.shape):                  # x bit for bit at every entry
         yield slope(f"f = Σ x², index {index}, with the default ε", x, index, None,
                     lambda x: float(np.sum(x**2)))

@@ -38,7 +38,7 @@ STEPS = {                                              # z zero, f forward, b ba
     "backward is not called": "zfot zfto fot zft zf",
     "the optimizer step comes before backward": "zfobt zfotb",
     "the optimizer step comes before backward, and uses the gradients of the step before": "fozbt fobt",
-    "backward is called twice": "zfbbot zfbobt",
+    "backward is called twice": "zfbbot",
     "the optimizer steps twice": "zfboot zfboto",
     "the optimizer steps twice, and backward is called twice": "zfbobot",
     "the target is updated twice": "zfbott zfbtot",
@@ -76,11 +76,7 @@ model.grad[:] = 0 => optimizer.grad = model.grad = 0 * model.grad
 return loss => return model.forward(x, y)[0]
 ### the loss is not returned
 return loss => return
-### what is returned is not the loss
-return loss => return loss, backward
-# or
-return loss => return backward
-# or
+### what is returned is not the loss: it is multiplied by the batch
 return loss => return loss * len(x[0])
 """ + "".join(f"### {sentence}\n" + "\n# or\n".join(
     f"{LINES['z']} => {'; '.join([LINES[each] for each in order] + ['return loss'])}"

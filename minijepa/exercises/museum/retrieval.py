@@ -74,18 +74,12 @@ return unit(a) @ unit(b).T => return (1 + unit(a) @ unit(b).T) / 2
 return unit(a) @ unit(b).T => return np.maximum(unit(a) @ unit(b).T, 0)
 ### the angle is returned, and not its cosine
 return unit(a) @ unit(b).T => return np.arccos(unit(a) @ unit(b).T)
-### 1e-8 is added to each length, which makes short rows shorter
+### 1e-8 (or 1e-6, 1e-10) is added to each length, which makes short rows shorter
+np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6)
+# or
 np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-8)
 ### 1e-8 is added to the product of the lengths, which makes short rows shorter
 unit(a) @ unit(b).T => a @ b.T / (np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1) + 1e-8)
-### 1e-12 (or 1e-10, 1e-6) is added to a length, which makes short rows shorter
-np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-12)
-# or
-unit(a) @ unit(b).T => a @ b.T / (np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1) + 1e-12)
-# or
-np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-10)
-# or
-np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6)
 ### a short row counts as one of zeros: the threshold is too large, and 1 stands in for its length
 np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
 # or
