@@ -109,8 +109,8 @@ def without_cause(report):
     """What is wrong, and where: for a hunt that has only begun."""
     cause = r"    (diagnosis: |possibly: |(\S+: t|T)his is what |no cause |    |Keep )"
     lines = [line for line in report.split("\n") if not re.match(cause, line)]
-    return "\n".join([*lines, "(The cause, as far as it can be told: after a hint, or once you have "
-                      "changed the file.)"])
+    return "\n".join([*lines, "(The cause, as far as it can be told: after a hint, or once you "
+                              "have changed the file.)"])
 
 
 def check_one(folder, name, progress, show_output):

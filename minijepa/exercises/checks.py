@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minijepa.exercises.doctor import Examination, describe, examine, poisoned
+from minijepa.exercises.doctor import Examination, describe, poisoned
 from minijepa.modules import Module
 
 ORDER = """finite_differences relu linear mse mean embedding sequential used_twice sgd adam
-stop_gradient jepa_step retrieval effective_rank variance_hinge covariance_penalty
-told rollout smallest infonce cem blocks bug1 bug2 bug3 bug4 bug5 bug6 bug7 bug8 bug9 bug10""".split()
+stop_gradient jepa_step retrieval effective_rank variance_hinge covariance_penalty told rollout
+smallest infonce cem blocks bug1 bug2 bug3 bug4 bug5 bug6 bug7 bug8 bug9 bug10""".split()
 STUBS = os.path.join(os.path.dirname(__file__), "stubs")
 BLOCK = r"((?:### .*\n)+)((?:(?!### ).*\n)*)"           # a sentence, and what makes that mistake
 TURN = 'raise NotImplementedError("your turn")'
@@ -46,7 +46,7 @@ class Fail(Exception):
 
 @functools.cache
 def exercise(name):
-    """What the museum's file of an exercise says; what it leaves out is as in the one it is LIKE."""
+    """What the museum's file of an exercise says; what it leaves out is as in its LIKE."""
     own = vars(importlib.import_module(f"minijepa.exercises.museum.{name}"))
     return types.SimpleNamespace(**{**vars(exercise(own["LIKE"])), **own} if "LIKE" in own else own)
 
@@ -67,7 +67,8 @@ def solution(name):
         elif owner in codes:
             codes[owner] += f"\n{code}"
         else:
-            codes[owner] = f"# {module.replace('.', '/')}.py\nclass {owner}({module}.{owner}):\n{code}"
+            codes[owner] = (f"# {module.replace('.', '/')}.py\n"
+                            f"class {owner}({module}.{owner}):\n{code}")
             needed[module] = f"import {module}"
         for node in ast.walk(ast.parse(textwrap.dedent(code))):
             used = isinstance(node, ast.Name) and node.id
@@ -117,8 +118,9 @@ def mistakes(name):
     for sentence, body in re.findall(BLOCK, exercise(name).MISTAKES):
         sentence = " ".join(sentence.replace("### ", "").split())
         for lines in body.strip("\n").split("\n# or\n"):
-            if " =>" in lines:
-                edits = [line.partition(" =>")[::2] for line in lines.replace("\n=>", " =>").split("\n")]
+            joined = lines.replace("\\\n", "").replace("\n=>", " =>")
+            if " =>" in joined:
+                edits = [line.partition(" =>")[::2] for line in joined.split("\n")]
                 found.append(Mistake(sentence, edited(solution(name), edits), edits))
             else:
                 found.append(Mistake(sentence, filled(stub(name), lines)))
@@ -218,7 +220,8 @@ class Gradients(Case):
             layer, original = self.layer(learner), self.layer(right)
             same_parameters(layer, original)
             forward = getattr(original, "forward", original)
-            return self.visit(layer, ask=ask, truth=self.visit(original).gradients if quick else None,
+            truth = self.visit(original).gradients if quick else None
+            return self.visit(layer, ask=ask, truth=truth,
                               reference=lambda *inputs: forward(*inputs)[0]).report()
 
         try:
@@ -257,7 +260,8 @@ def agree(got, wanted, tolerance, floor=0.0):
     if not isinstance(wanted, (np.ndarray, np.generic, float, int)):
         return describe(got) == describe(wanted)
     is_number = isinstance(got, (np.ndarray, np.generic, float, int))
-    if not is_number or np.shape(got) != np.shape(wanted) or np.asarray(got).dtype.kind not in "fiub":
+    if not is_number or np.shape(got) != np.shape(wanted) \
+            or np.asarray(got).dtype.kind not in "fiub":
         return False
     got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
     finite = np.isfinite(wanted)
@@ -329,7 +333,7 @@ class Diagnosis:
 
     @staticmethod
     def missed(case, mine, theirs):
-        """The groups of which something differs, and whether a hint (its name begins with _) does."""
+        """The groups of which something differs; whether a hint (its name begins with _) does."""
         tolerance = max(case.tolerance, 1e-12)
         keys = [key for key in mine.keys() | theirs.keys() if not (
             key in mine and key in theirs and agree(mine[key], theirs[key], tolerance, case.floor))]
@@ -337,7 +341,7 @@ class Diagnosis:
                 any(name[0] == "_" for _, name in keys))
 
     def fits(self, codes):
-        """A Fit for each (sentence, code) that can be run, as far as it can still be of interest."""
+        """A Fit for each (sentence, code) that can be run, as far as it is of interest."""
         for sentence, code in codes:
             with contextlib.suppress(Exception):
                 module, fit = made(self.name, code), Fit(sentence, set(), 0, True)
@@ -407,8 +411,8 @@ def explained(name, learner, fail):
     lines = []
     for group, sentences in sorted(said.items()):
         begin = f"{group}: t" if group else "T"
-        lines += [f"    {begin}his is what one gets if {sentences[0]}."] if len(sentences) == 1 else \
-            [f"    possibly: {group + ': ' if group else ''}{each}" for each in sentences]
+        lines += [f"    possibly: {group + ': ' if group else ''}{each}" for each in sentences] \
+            if len(sentences) > 1 else [f"    {begin}his is what one gets if {sentences[0]}."]
     for finding in report.findings if report else ():
         finding.pattern = [] if lines else finding.pattern                     # a cause says more
         if "" in said or finding.name in said:

@@ -158,6 +158,7 @@ class Examination:
         """
         if self.truth:
             return self.truth(dy)[name], lambda: 0.0
+
         def projected():
             return float(np.sum(self.numeric_forward(*self.inputs)[0] * dy))
         return numeric_gradient(projected, self.array(name)), projected
@@ -554,7 +555,6 @@ class Examination:
                     "call sees")]
         return []
 
-
     def second_call(self):
         """backward only reads what forward has saved: called again, it gives the same again."""
         _, backward = self.call(self.inputs)
@@ -577,8 +577,8 @@ def why_none(backward):
     except (OSError, SyntaxError, TypeError):
         returns = False
     if returns:
-        return ("what stands after `return` is None: a call that works in place, such as np.add.at, "
-                "np.copyto, fill or sort, gives None and not the array")
+        return ("what stands after `return` is None: a call that works in place, such as "
+                "np.add.at, np.copyto, fill or sort, gives None and not the array")
     return "the function backward ends without `return`"
 
 

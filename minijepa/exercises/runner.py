@@ -43,12 +43,13 @@ def verdict(path, show_output):
             if status in ("passed", "todo", "wrong") and isinstance(text, str):
                 return status, text
         where = None
-        with contextlib.suppress(OSError), open(trace, encoding="utf-8", errors="replace") as stream:
-            where = re.search(rf'File "[^"]*{re.escape(file)}", line (\d+)', stream.read())
+        with contextlib.suppress(OSError):
+            with open(trace, encoding="utf-8", errors="replace") as stream:
+                where = re.search(rf'File "[^"]*{re.escape(file)}", line (\d+)', stream.read())
     if where or code is None:
         line = f", line {where[1]}" if where else ""
-        return "wrong", (f"{file}{line}: still running after {SECONDS} s, and was ended: look for a "
-                         "loop that does not end")
+        return "wrong", (f"{file}{line}: still running after {SECONDS} s, and was ended: look for "
+                         "a loop that does not end")
     return "wrong", f"{file}: it ended the process before the check was done (exit code {code})"
 
 
@@ -109,9 +110,10 @@ def blame(error, path):
         return f"{file}: {what}"
     last, own = frames[-1], [each for each in frames if os.path.basename(each.filename) == file]
     if isinstance(error, NotImplementedError):
-        return f"{os.path.basename(last.filename)}, line {last.lineno}: {say(error).split(': ')[-1]}"
+        return (f"{os.path.basename(last.filename)}, line {last.lineno}: "
+                f"{say(error).split(': ')[-1]}")
     inside = ""
-    if own and own[-1] is not last and name_of(last.filename) in ORDER:        # a part that is right
+    if own and own[-1] is not last and name_of(last.filename) in ORDER:    # a part that is right
         inside = f" (in {os.path.basename(last.filename)}, line {last.lineno}, which it calls)"
         last = own[-1]
     during = f" (for {error.during})" if hasattr(error, "during") else ""

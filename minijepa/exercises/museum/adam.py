@@ -11,8 +11,8 @@ Five lines for five formulas, in this order: t, m, v, the two corrections, value
 t is counted up first, so it is 1 in the first step; 1 − β⁰ would be 0, and something would be
 divided by it.
 
-m̂ and v̂ are new arrays: were they written back into m and v, the next step would correct them again.
-ε is added after the root: √v̂ + ε.
+m̂ and v̂ are new arrays: were they written back into m and v, the next step would correct them
+again. ε is added after the root: √v̂ + ε.
 
 m[:] = beta1 * m + (1 - beta1) * self.grad, v likewise with self.grad**2; then self.value -=
 self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon).
@@ -71,7 +71,8 @@ np.sqrt(v) / v_scale**0.5 + self.epsilon => np.sqrt(v / v_scale + self.epsilon**
 ### ε is added to √v before its correction, and not to √v̂
 (np.sqrt(v) / v_scale**0.5 + self.epsilon) => ((np.sqrt(v) + self.epsilon) / v_scale**0.5)
 ### it lacks the parentheses: m̂ / √v̂ + ε adds ε to the quotient, not to the root
-(np.sqrt(v) / v_scale**0.5 + self.epsilon) => (np.sqrt(v) / v_scale**0.5) - self.learning_rate * self.epsilon
+(np.sqrt(v) / v_scale**0.5 + self.epsilon)
+=> (np.sqrt(v) / v_scale**0.5) - self.learning_rate * self.epsilon
 # or
 STEP => self.learning_rate * (m / m_scale / np.sqrt(v / v_scale) + self.epsilon)
 # or
@@ -139,7 +140,8 @@ STEP => self.learning_rate * m / m_scale
 ### it is multiplied by √v̂ + ε, and should be divided by it
 m / (np.sqrt(v) / v_scale**0.5 + self.epsilon) => m * (np.sqrt(v) / v_scale**0.5 + self.epsilon)
 ### the corrected m̂ and v̂ are kept as m and v: each step then corrects them again
-value -= STEP => m /= m_scale; v /= v_scale; value -= self.learning_rate * m / (np.sqrt(v) + self.epsilon)
+value -= STEP
+=> m /= m_scale; v /= v_scale; value -= self.learning_rate * m / (np.sqrt(v) + self.epsilon)
 ### the corrected m̂ is kept as m: each step then corrects it again
 value -= => m /= m_scale; m_scale = 1; value -=
 ### the corrected v̂ is kept as v: each step then corrects it again
@@ -154,7 +156,8 @@ self.learning_rate / m_scale => 1 / m_scale
 ### learning_rate is applied twice
 self.learning_rate / => self.learning_rate**2 /
 ### learning_rate is fixed, or kept from the constructor: a change of it is not seen
-self.epsilon = learning_rate, betas, epsilon => self.epsilon = learning_rate, betas, epsilon; self.kept = learning_rate
+self.epsilon = learning_rate, betas, epsilon
+=> self.epsilon = learning_rate, betas, epsilon; self.kept = learning_rate
 self.learning_rate / => self.kept /
 # or
 self.learning_rate / => 1e-3 /
@@ -206,11 +209,15 @@ grad**2 => grad
 self.state["t"] += 1 => self.t = getattr(self, "t", 0) + 1
 t = int(self.state["t"]) => t = self.t
 ### m or v is kept outside of self.state, which is all that a checkpoint stores
-m, v = self.state["m"][block], self.state["v"][block] => self.m = getattr(self, "m", 0 * grad); m, v = self.m, self.state["v"][block]
+m, v = self.state["m"][block], self.state["v"][block]
+=> self.m = getattr(self, "m", 0 * grad); m, v = self.m, self.state["v"][block]
 # or
-m, v = self.state["m"][block], self.state["v"][block] => self.v = getattr(self, "v", 0 * grad); m, v = self.state["m"][block], self.v
+m, v = self.state["m"][block], self.state["v"][block]
+=> self.v = getattr(self, "v", 0 * grad); m, v = self.state["m"][block], self.v
 # or
-m, v = self.state["m"][block], self.state["v"][block] => self.m, self.v = getattr(self, "m", 0 * grad), getattr(self, "v", 0 * grad); m, v = self.m, self.v
+m, v = self.state["m"][block], self.state["v"][block]
+=> self.m, self.v = getattr(self, "m", 0 * grad), getattr(self, "v", 0 * grad); m, v = self.m,\
+ self.v
 ### step() leaves the values as they were
 value -= => value -
 """.replace("STEP", STEP)

@@ -64,7 +64,8 @@ def cases():
         x, y, places = module.cover(mine, rng)
         shapes = str([np.shape(each) for each in (x, y, places)])
         seen = {"the shapes of x, y and places": shapes,
-                "blocks is written into, and should stay as it was": not np.array_equal(mine, blocks),
+                "blocks is written into, and should stay as it was":
+                not np.array_equal(mine, blocks),
                 "the places are not drawn from rng": bool(
                     np.random.default_rng(1).random() == rng.random() or not np.array_equal(
                         places, module.cover(blocks.copy(), np.random.default_rng(1))[2]))}
@@ -73,7 +74,7 @@ def cases():
         return seen
 
     def contents(x, y, places):
-        rows, covered = np.asarray(places).T, (x == CARD).all(axis=2)          # (N, COVERED), (N, 16)
+        rows, covered = np.asarray(places).T, (x == CARD).all(axis=2)          # (N, K), (N, 16)
         often = np.bincount(rows.ravel().astype(int) % 16, minlength=16)
         there = blocks[np.arange(400), np.clip(places, 0, 15).astype(int)]
         return {

@@ -13,11 +13,12 @@ One plan is followed rightly, and several are not. What is different in memory?
 
 The first number of z's second row should be plan 0's second action. Which is it?
 
-reshape only reads the numbers on in their order, and does not exchange axes: that is swapaxes(0, 1).
+reshape only reads the numbers on in their order, and exchanges no axes: that is swapaxes(0, 1).
 """
 Z = "actions.reshape(len(actions), -1, self.told * actions.shape[-1]).swapaxes(0, 1)"
 MISTAKES = r"""
-### the plans are mixed: reshape to (H, S, A) reads the numbers on, where the axes should be exchanged
+### the plans are mixed: reshape to (H, S, A) reads the numbers on, where the axes should be
+### exchanged
 Z => actions.reshape(-1, len(actions), self.told * actions.shape[-1])
 ### the actions are told in the wrong order: the last one first
 Z => actions.reshape(len(actions), -1, self.told * actions.shape[-1]).swapaxes(0, 1)[::-1]
@@ -28,8 +29,10 @@ Z => actions.reshape(len(actions), -1, self.told * actions.shape[-1])
 ### `told` is ignored: so many actions are told at once
 Z => actions.swapaxes(0, 1)
 ### every plan is told the first plan's actions
-Z => np.repeat(actions[:1], len(actions), 0).reshape(len(actions), -1, self.told * actions.shape[-1]).swapaxes(0, 1)
-""".replace("Z =>", Z + " =>")
+Z
+=> np.repeat(actions[:1], len(actions), 0).reshape(len(actions), -1, self.told *\
+ actions.shape[-1]).swapaxes(0, 1)
+""".replace("Z =>", Z + " =>").replace("Z\n=>", Z + " =>")
 
 
 def cases():

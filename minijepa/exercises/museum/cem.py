@@ -67,7 +67,8 @@ mean + std * => mean +
 ### the variance stands where std belongs in the samples
 mean + std * => mean + std**2 *
 ### std is divided by in the samples
-mean + std * rng.standard_normal((samples, *shape), np.float32) => mean + rng.standard_normal((samples, *shape), np.float32) / std
+mean + std * rng.standard_normal((samples, *shape), np.float32)
+=> mean + rng.standard_normal((samples, *shape), np.float32) / std
 ### the draw is uniform, and not normal
 DRAW => bound(mean + std * rng.uniform(-1, 1, (samples, *shape)).astype(np.float32))
 ### one sample is drawn for all: samples of them are asked
@@ -94,5 +95,5 @@ def cases():
                     "energies of samples that are not bounded were asked":
                     bool(any(np.abs(z).max() > 1 for z in asked)), "the last mean, bounded": found,
                     "_first": asked[0] if asked else 0}
-        yield Case(f"cem, shape {shape}, {samples} samples, elite = {elite}, rounds = {rounds}", look,
-                   1e-5)
+        yield Case(f"cem, shape {shape}, {samples} samples, elite = {elite}, rounds = {rounds}",
+                   look, 1e-5)

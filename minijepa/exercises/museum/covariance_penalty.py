@@ -55,7 +55,8 @@ return centred @ => return latents @
 ### C is left out: each dimension is pulled by all others alike
 @ off_diagonal * => @ (1 - np.eye(L)) *
 ### the correlations stand where the covariances belong: C is divided by the std
-@ off_diagonal * => @ (off_diagonal / centred.std(axis=0, ddof=1) / centred.std(axis=0, ddof=1)[:, None]) *
+@ off_diagonal *
+=> @ (off_diagonal / centred.std(axis=0, ddof=1) / centred.std(axis=0, ddof=1)[:, None]) *
 ### centred is divided by its std: C is made of centred as it is
 return centred @ => return centred / centred.std(axis=0) @
 # or

@@ -28,9 +28,13 @@ SIGMA => np.linalg.svd(latents - latents[0], compute_uv=False)
 ### the median is taken away, and not the mean
 SIGMA => np.linalg.svd(latents - np.median(latents, axis=0), compute_uv=False)
 ### the columns are divided by their std too: these are the directions of the correlations
-SIGMA => np.linalg.svd(centred / np.where(centred.std(axis=0) > 0, centred.std(axis=0), 1), compute_uv=False)
+SIGMA
+=> np.linalg.svd(centred / np.where(centred.std(axis=0) > 0, centred.std(axis=0), 1),\
+ compute_uv=False)
 ### the rows are divided by their lengths
-SIGMA => np.linalg.svd(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-300), compute_uv=False)
+SIGMA
+=> np.linalg.svd(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-300),\
+ compute_uv=False)
 ### σ² stands in place of σ (the eigenvalues of the covariance)
 SIGMA => SIGMA**2
 ### √σ stands in place of σ

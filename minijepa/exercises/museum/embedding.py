@@ -20,14 +20,21 @@ ADD = "np.add.at(self.weight.grad.reshape(-1), entries.reshape(-1), dy.reshape(-
 MISTAKES = r"""
 ### repeated ids overwrite each other where they should add up: grad[ids] += dy keeps the last only
 ADD => self.weight.grad[ids] += dy
-### repeated ids overwrite each other where they should add up: only the first place of each id is kept, as np.unique does
+### repeated ids overwrite each other where they should add up: only the first place of each id is
+### kept, as np.unique does
 ADD => self.weight.grad[ids.ravel()[::-1]] += dy.reshape(-1, E)[::-1]
 ### a word that occurs several times gets the mean of its places, and should get their sum
-ADD => np.add.at(self.weight.grad, ids, dy / np.bincount(ids.ravel(), minlength=len(weight))[ids][..., None])
+ADD
+=> np.add.at(self.weight.grad, ids, dy / np.bincount(ids.ravel(), minlength=len(\
+weight))[ids][..., None])
 ### a word's sum is multiplied by how often it occurs: it is counted twice over
-ADD => np.add.at(self.weight.grad, ids, dy * np.bincount(ids.ravel(), minlength=len(weight))[ids][..., None])
+ADD
+=> np.add.at(self.weight.grad, ids, dy * np.bincount(ids.ravel(), minlength=len(\
+weight))[ids][..., None])
 ### a word gets the largest dy of its places, and not their sum
-ADD => grad = np.full_like(weight, -np.inf); np.maximum.at(grad, ids, dy); self.weight.grad += np.where(grad > -np.inf, grad, 0)
+ADD
+=> grad = np.full_like(weight, -np.inf); np.maximum.at(grad, ids, dy); self.weight.grad +=\
+ np.where(grad > -np.inf, grad, 0)
 ### it is divided by the number of words: the sum over the places is asked, and no mean
 ADD => np.add.at(self.weight.grad, ids, dy / ids.size)
 ### it is divided by the batch: the sum over the places is asked, and no mean

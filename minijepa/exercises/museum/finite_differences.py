@@ -21,7 +21,8 @@ MISTAKES = r"""
 ### only one side is measured: (f(x + ε) − f(x)) / ε
 shifted(f, x, index, -epsilon)) / (2 * epsilon) => f()) / epsilon
 ### only one side is measured: (f(x) − f(x − ε)) / ε
-(shifted(f, x, index, epsilon) - shifted(f, x, index, -epsilon)) / (2 * epsilon) => (f() - shifted(f, x, index, -epsilon)) / epsilon
+(shifted(f, x, index, epsilon) - shifted(f, x, index, -epsilon)) / (2 * epsilon)
+=> (f() - shifted(f, x, index, -epsilon)) / epsilon
 ### f(x + ε) − f(x) is divided by 2ε: the second value was not taken at x − ε
 shifted(f, x, index, -epsilon) => f()
 ### f(x) − f(x − ε) is divided by 2ε: the first value was not taken at x + ε
@@ -39,7 +40,8 @@ kept = x[index] => x = x.copy(); kept = x[index]
 ### it is divided by 2 and multiplied by ε: (… / 2 * ε) lacks its parentheses
 / (2 * epsilon) => / 2 * epsilon
 ### only the second value is divided by 2ε: the difference lacks its parentheses
-(shifted(f, x, index, epsilon) - shifted(f, x, index, -epsilon)) / => shifted(f, x, index, epsilon) - shifted(f, x, index, -epsilon) /
+(shifted(f, x, index, epsilon) - shifted(f, x, index, -epsilon)) /
+=> shifted(f, x, index, epsilon) - shifted(f, x, index, -epsilon) /
 ### the two are exchanged: f(x − ε) − f(x + ε)
 index, epsilon) - => index, -epsilon) -
 index, -epsilon)) / => index, epsilon)) /
@@ -50,7 +52,8 @@ return (shifted => return abs(shifted
 ### it is divided by ε², as a second derivative is
 / (2 * epsilon) => / epsilon**2
 ### this is the second derivative, (f(x + ε) − 2·f(x) + f(x − ε)) / ε²
-) - shifted(f, x, index, -epsilon)) / (2 * epsilon) => ) - 2 * f() + shifted(f, x, index, -epsilon)) / epsilon**2
+) - shifted(f, x, index, -epsilon)) / (2 * epsilon)
+=> ) - 2 * f() + shifted(f, x, index, -epsilon)) / epsilon**2
 ### it is divided by 4ε, or halved once too often
 / (2 * epsilon) => / (4 * epsilon)
 ### it is divided by the square of 2ε

@@ -29,33 +29,40 @@ half = float(dloss) / 2 => half = 0.5
 ### down's gradient is subtracted
  + down_backward => - down_backward
 ### it is not divided by the temperature, in du and in dv
-u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature) => u_backward(dlogits @ v), v_backward(dlogits.T @ u)
+u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature)
+=> u_backward(dlogits @ v), v_backward(dlogits.T @ u)
 ### du is not divided by the temperature
 dlogits @ v / temperature => dlogits @ v
 ### dv is not divided by the temperature
 dlogits.T @ u / temperature => dlogits.T @ u
 ### it is multiplied by the temperature, and should be divided
-u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature) => u_backward(dlogits @ v * temperature), v_backward(dlogits.T @ u * temperature)
+u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature)
+=> u_backward(dlogits @ v * temperature), v_backward(dlogits.T @ u * temperature)
 ### dv is made of dlogits: it is dlogits.T @ u, since v is transposed in the product
 dlogits.T @ u => dlogits @ u
 ### du is made of dlogits.T: it is dlogits @ v
 dlogits @ v / => dlogits.T @ v /
 ### u and v are exchanged: du is made of v, and dv of u
-dlogits @ v / temperature), v_backward(dlogits.T @ u => dlogits @ u / temperature), v_backward(dlogits.T @ v
+dlogits @ v / temperature), v_backward(dlogits.T @ u
+=> dlogits @ u / temperature), v_backward(dlogits.T @ v
 ### u's backward is left out: the division by the length has a gradient too
 u_backward(dlogits @ v / temperature) => (dlogits @ v / temperature)
 ### v's backward is left out: the division by the length has a gradient too
 v_backward(dlogits.T @ u / temperature) => (dlogits.T @ u / temperature)
 ### both units' backwards are left out: the division by the length has a gradient too
-u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature) => dlogits @ v / temperature, dlogits.T @ u / temperature
+u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature)
+=> dlogits @ v / temperature, dlogits.T @ u / temperature
 ### u's and v's backwards are exchanged
-u_backward(dlogits @ v / temperature), v_backward => v_backward(dlogits @ v / temperature), u_backward
+u_backward(dlogits @ v / temperature), v_backward
+=> v_backward(dlogits @ v / temperature), u_backward
 ### prediction and target stand where the units belong, in the products
-u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature) => u_backward(dlogits @ target / temperature), v_backward(dlogits.T @ prediction / temperature)
+u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature)
+=> u_backward(dlogits @ target / temperature), v_backward(dlogits.T @ prediction / temperature)
 ### the target gets no gradient: it is in the logits too
 v_backward(dlogits.T @ u / temperature) => 0 * target
 ### the two gradients are returned in the wrong order: prediction's first
-return u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature) => return v_backward(dlogits.T @ u / temperature), u_backward(dlogits @ v / temperature)
+return u_backward(dlogits @ v / temperature), v_backward(dlogits.T @ u / temperature)
+=> return v_backward(dlogits.T @ u / temperature), u_backward(dlogits @ v / temperature)
 """
 
 

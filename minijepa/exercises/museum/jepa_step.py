@@ -27,7 +27,8 @@ it; model.update_target() last, so that the target follows the new parameters.
 loss, backward = model.forward(x, y); then backward(), without an argument, is the gradient of the
 loss itself.
 """
-STEPS = {                                              # z zero, f forward, b backward, o step, t target
+# z zero, f forward, b backward, o optimizer step, t target
+STEPS = {
     "the gradients are never zeroed: those of all steps add up": "fbot",
     "the gradients are zeroed between backward and the optimizer step": "fbzot zfbzot",
     "the target is updated before the optimizer step": "zfbto zftbo ztfbo",
@@ -37,7 +38,7 @@ STEPS = {                                              # z zero, f forward, b ba
     "the optimizer step is missing, and the target is never updated": "zfb",
     "backward is not called": "zfot zfto fot zft zf",
     "the optimizer step comes before backward": "zfobt zfotb",
-    "the optimizer step comes before backward, and uses the gradients of the step before": "fozbt fobt",
+    "the optimizer step comes before backward, with the gradients of the step before": "fozbt fobt",
     "backward is called twice": "zfbbot",
     "the optimizer steps twice": "zfboot zfboto",
     "the optimizer steps twice, and backward is called twice": "zfbobot",
@@ -68,7 +69,8 @@ model.grad[:] = 0 => optimizer.grad = model.grad = 0 * model.grad
     backward() =>     backward(float(loss))
 ### the backward is given −1, so that the step goes uphill: the gradient of the loss itself has 1
     backward() =>     backward(-1)
-### the gradient is made smaller (divided by the batch or the number of targets): the mean lives in mse
+### the gradient is made smaller (divided by the batch or the number of targets): the mean lives in
+### mse
     backward() =>     backward(1 / len(x[0]))
 # or
     backward() =>     backward(1 / y.size)
@@ -95,33 +97,44 @@ embedding_backward(encoder_backward(ds_y)) => pass
 ### encoder_backward is called twice in encode_context: its gradients are there two times
 embedding_backward(mean_backward( => encoder_backward(ds_x); embedding_backward(mean_backward(
 ### encoder_backward is called twice in encode_target: its gradients are there two times
-embedding_backward(encoder_backward(ds_y => encoder_backward(ds_y); embedding_backward(encoder_backward(ds_y
+embedding_backward(encoder_backward(ds_y
+=> encoder_backward(ds_y); embedding_backward(encoder_backward(ds_y
 ### embedding_backward is called twice in encode_context
-embedding_backward(mean_backward(encoder_backward(ds_x))) => d = mean_backward(encoder_backward(ds_x)); embedding_backward(d); embedding_backward(d)
+embedding_backward(mean_backward(encoder_backward(ds_x)))
+=> d = mean_backward(encoder_backward(ds_x)); embedding_backward(d); embedding_backward(d)
 ### embedding_backward is called twice in encode_target
-embedding_backward(encoder_backward(ds_y)) => d = encoder_backward(ds_y); embedding_backward(d); embedding_backward(d)
+embedding_backward(encoder_backward(ds_y))
+=> d = encoder_backward(ds_y); embedding_backward(d); embedding_backward(d)
 ### the parts are undone in the order of the forward: that which came last must be undone first
-embedding_backward(mean_backward(encoder_backward(ds_x))) => encoder_backward(mean_backward(embedding_backward(ds_x)))
+embedding_backward(mean_backward(encoder_backward(ds_x)))
+=> encoder_backward(mean_backward(embedding_backward(ds_x)))
 # or
-embedding_backward(mean_backward(encoder_backward(ds_x))) => embedding_backward(encoder_backward(mean_backward(ds_x)))
+embedding_backward(mean_backward(encoder_backward(ds_x)))
+=> embedding_backward(encoder_backward(mean_backward(ds_x)))
 # or
-embedding_backward(mean_backward(encoder_backward(ds_x))) => mean_backward(encoder_backward(embedding_backward(ds_x)))
+embedding_backward(mean_backward(encoder_backward(ds_x)))
+=> mean_backward(encoder_backward(embedding_backward(ds_x)))
 # or
-embedding_backward(mean_backward(encoder_backward(ds_x))) => embedding_backward(mean_backward(ds_x)); encoder_backward(ds_x)
+embedding_backward(mean_backward(encoder_backward(ds_x)))
+=> embedding_backward(mean_backward(ds_x)); encoder_backward(ds_x)
 # or
 embedding_backward(encoder_backward(ds_y)) => encoder_backward(embedding_backward(ds_y))
 ### mean_backward is left out: the encoder's gradient goes straight to the embedding
-embedding_backward(mean_backward(encoder_backward(ds_x))) => embedding_backward(encoder_backward(ds_x))
+embedding_backward(mean_backward(encoder_backward(ds_x)))
+=> embedding_backward(encoder_backward(ds_x))
 # or
-mean_backward(encoder_backward(ds_x)) => encoder_backward(ds_x)[:, None] * np.ones((1, embedded.shape[1], 1))
+mean_backward(encoder_backward(ds_x))
+=> encoder_backward(ds_x)[:, None] * np.ones((1, embedded.shape[1], 1))
 # or
-mean_backward(encoder_backward(ds_x)) => np.broadcast_to(encoder_backward(ds_x)[:, None] / embedded.shape[1], embedded.shape)
+mean_backward(encoder_backward(ds_x))
+=> np.broadcast_to(encoder_backward(ds_x)[:, None] / embedded.shape[1], embedded.shape)
 ### encoder_backward is left out: the latent's gradient goes straight on
 embedding_backward(mean_backward(encoder_backward(ds_x))) => embedding_backward(mean_backward(ds_x))
 # or
 embedding_backward(encoder_backward(ds_y)) => embedding_backward(ds_y)
 ### what encoder_backward returns is thrown away, and ds_x (or ds_y) handed on in its place
-embedding_backward(mean_backward(encoder_backward(ds_x))) => encoder_backward(ds_x); embedding_backward(mean_backward(ds_x))
+embedding_backward(mean_backward(encoder_backward(ds_x)))
+=> encoder_backward(ds_x); embedding_backward(mean_backward(ds_x))
 # or
 embedding_backward(encoder_backward(ds_y)) => encoder_backward(ds_y); embedding_backward(ds_y)
 ### s_x or s_y, the latents, are handed back and not their gradients
@@ -204,7 +217,8 @@ class Training(Case):
         started, rng = time.perf_counter(), np.random.default_rng(0)
         world = Words(rng)
         model = learner.ToyJEPA(len(world.vocabulary), rng, dtype=np.float64)
-        optimizer = getattr(learner, "Adam", optimizers.Adam)(model.value, model.grad, learning_rate=3e-3)
+        adam = getattr(learner, "Adam", optimizers.Adam)
+        optimizer = adam(model.value, model.grad, learning_rate=3e-3)
         for epoch in range(1, 61):
             for x, y, _ in world.batches(32, rng):
                 learner.step(model, optimizer, x, y)
@@ -228,7 +242,8 @@ def slowest(work):
     profile.runcall(work)
     for entry in profile.getstats():
         if not isinstance(entry.code, str):
-            built_in = sum(call.inlinetime for call in entry.calls or () if isinstance(call.code, str))
+            built_in = sum(each.inlinetime for each in entry.calls or ()
+                           if isinstance(each.code, str))
             file = os.path.basename(entry.code.co_filename)
             spent[file] = spent.get(file, 0) + entry.inlinetime + built_in
     return max(spent, key=spent.get)

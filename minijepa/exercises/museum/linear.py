@@ -53,11 +53,14 @@ rows.sum(axis=0) => (rows**2).sum(axis=0)
 ### weight gets dy in every column: x is left out
 rows.T @ x.reshape(-1, x.shape[-1]) => rows.T @ np.ones_like(x).reshape(-1, x.shape[-1])
 ### weight gets the product of two sums (or means): the sum of products is dyᵀ x
-rows.T @ x.reshape(-1, x.shape[-1]) => np.outer(rows.sum(axis=0), x.reshape(-1, x.shape[-1]).sum(axis=0))
+rows.T @ x.reshape(-1, x.shape[-1])
+=> np.outer(rows.sum(axis=0), x.reshape(-1, x.shape[-1]).sum(axis=0))
 # or
-rows.T @ x.reshape(-1, x.shape[-1]) => np.outer(rows.mean(axis=0), x.reshape(-1, x.shape[-1]).mean(axis=0))
+rows.T @ x.reshape(-1, x.shape[-1])
+=> np.outer(rows.mean(axis=0), x.reshape(-1, x.shape[-1]).mean(axis=0))
 # or
-rows.T @ x.reshape(-1, x.shape[-1]) => np.outer(rows.sum(axis=0), x.reshape(-1, x.shape[-1]).mean(axis=0))
+rows.T @ x.reshape(-1, x.shape[-1])
+=> np.outer(rows.sum(axis=0), x.reshape(-1, x.shape[-1]).mean(axis=0))
 ### the bias is in the weight's gradient too: bias has no part in it
 @ x.reshape(-1, x.shape[-1]) => @ (x.reshape(-1, x.shape[-1]) + 1)
 ### weight's own value is added to its gradient, as a weight decay would

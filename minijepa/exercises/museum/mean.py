@@ -87,8 +87,10 @@ share * dy[:, None, :] => share * dy.sum(axis=0)
 share * dy[:, None, :] => share * dy.mean(axis=1)[:, None, None] * np.ones_like(x)
 # or
 share * dy[:, None, :] => share * dy.sum(axis=1)[:, None, None] * np.ones_like(x)
-### shapes are made to fit by reshape, which mixes tokens and sentences: use share and dy[:, None, :]
-share * dy[:, None, :] => (share * dy[:, None, :]).reshape(x.shape[1], x.shape[0], -1).swapaxes(0, 1)
+### shapes are made to fit by reshape, which mixes tokens and sentences: use share and dy[:, None,
+### :]
+share * dy[:, None, :]
+=> (share * dy[:, None, :]).reshape(x.shape[1], x.shape[0], -1).swapaxes(0, 1)
 """
 
 
@@ -96,7 +98,8 @@ def cases():
     rng = np.random.default_rng(0)
     for batch, tokens in (B, T), (1, T), (B, 1):
         x = rng.standard_normal((batch, tokens, E))
-        yield Gradients(f"Mean without a mask, x of shape {x.shape}", lambda module: module.Mean(), x)
+        yield Gradients(f"Mean without a mask, x of shape {x.shape}",
+                        lambda module: module.Mean(), x)
     for lengths, tokens in ([2, 1, 3, 2, 1], 7), ([4, 7, 2, 6, 5], 7), ([2], 3):
         mask = np.arange(tokens) < np.array(lengths)[:, None]                  # (B, T)
         x = rng.standard_normal((*mask.shape, E))

@@ -55,7 +55,8 @@ difference * (2 => np.full_like(difference, loss) * (2
 difference * (2 => np.full_like(difference, difference.mean()) * (2
 # or
 difference * (2 => np.full_like(difference, difference.sum()) * (2
-### the mean over the batch (axis 0) is taken away or in its place: each entry has its own difference
+### the mean over the batch (axis 0) is taken away or in its place: each entry has its own
+### difference
 difference * (2 => (difference - difference.mean(axis=0)) * (2
 # or
 difference * (2 => (difference.mean(axis=0) + 0 * difference) * (2

@@ -17,11 +17,16 @@ np.argsort sorts from small to large. Sort the negated cosines along axis=1, and
 UNIT = "rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)"
 MISTAKES = r"""
 ### 0 is divided by 0 where a row has no length: its cosines should be 0, not NaN
-np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => np.linalg.norm(rows, axis=1, keepdims=True)
+np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
+=> np.linalg.norm(rows, axis=1, keepdims=True)
 ### a row of zeros gets another cosine than 0: it points nowhere
-return unit(a) @ unit(b).T => return np.nan_to_num(a / np.linalg.norm(a, axis=1, keepdims=True) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T, nan=1.0)
+return unit(a) @ unit(b).T
+=> return np.nan_to_num(a / np.linalg.norm(a, axis=1, keepdims=True) @ (b / np.linalg.norm(b,\
+ axis=1, keepdims=True)).T, nan=1.0)
 # or
-return unit(a) @ unit(b).T => return np.nan_to_num(a / np.linalg.norm(a, axis=1, keepdims=True) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T, nan=-1.0)
+return unit(a) @ unit(b).T
+=> return np.nan_to_num(a / np.linalg.norm(a, axis=1, keepdims=True) @ (b / np.linalg.norm(b,\
+ axis=1, keepdims=True)).T, nan=-1.0)
 ### nothing is divided by the lengths: this is a·b
 UNIT => rows
 ### only a is divided by its length
@@ -53,7 +58,9 @@ UNIT => rows / rows.sum(axis=1, keepdims=True)
 ### the rows are divided by the mean of their squares: L is in it
 np.linalg.norm(rows, axis=1, keepdims=True) => np.sqrt((rows * rows).mean(axis=1, keepdims=True))
 ### the rows are divided by their std, or centred: this is the correlation, not the cosine
-UNIT => (rows - rows.mean(axis=1, keepdims=True)) / np.maximum(np.linalg.norm(rows - rows.mean(axis=1, keepdims=True), axis=1, keepdims=True), TINY)
+UNIT
+=> (rows - rows.mean(axis=1, keepdims=True)) / np.maximum(np.linalg.norm(rows - rows.mean(\
+axis=1, keepdims=True), axis=1, keepdims=True), TINY)
 # or
 np.linalg.norm(rows, axis=1, keepdims=True) => rows.std(axis=1, keepdims=True)
 ### the rows are centred first (axis=0): the cosine is that of the rows as they are
@@ -75,13 +82,17 @@ return unit(a) @ unit(b).T => return np.maximum(unit(a) @ unit(b).T, 0)
 ### the angle is returned, and not its cosine
 return unit(a) @ unit(b).T => return np.arccos(unit(a) @ unit(b).T)
 ### 1e-8 (or 1e-6, 1e-10) is added to each length, which makes short rows shorter
-np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6)
+np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
+=> (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6)
 # or
-np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-8)
+np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
+=> (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-8)
 ### 1e-8 is added to the product of the lengths, which makes short rows shorter
-unit(a) @ unit(b).T => a @ b.T / (np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1) + 1e-8)
+unit(a) @ unit(b).T
+=> a @ b.T / (np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1) + 1e-8)
 ### a short row counts as one of zeros: the threshold is too large, and 1 stands in for its length
-np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) => np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
+np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
+=> np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
 # or
 TINY) => 1e-3)
 # or
@@ -93,31 +104,39 @@ return unit(a) @ unit(b).T => return -np.linalg.norm(a[:, None] - b, axis=2)
 # or
 return unit(a) @ unit(b).T => return ((a[:, None] - b)**2).sum(axis=2)
 ### a softmax is taken: the cosines themselves are asked
-return unit(a) @ unit(b).T => e = np.exp(unit(a) @ unit(b).T); return e / e.sum(axis=1, keepdims=True)
+return unit(a) @ unit(b).T
+=> e = np.exp(unit(a) @ unit(b).T); return e / e.sum(axis=1, keepdims=True)
 ### the order is that of the smallest cosine first: argsort sorts from small to large
 -similarity => similarity
 ### the best come last: the chosen ones are turned round
 [:, :count] => [:, :count][:, ::-1]
 ### the largest are taken, but the best comes last
-np.argsort(-similarity, axis=1, kind="stable")[:, :count] => np.argsort(similarity, axis=1)[:, -count:]
+np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+=> np.argsort(similarity, axis=1)[:, -count:]
 ### argpartition gives the largest, but not in their order: the best is asked first
-np.argsort(-similarity, axis=1, kind="stable") => np.argpartition(-similarity, min(count, similarity.shape[1] - 1), axis=1)
+np.argsort(-similarity, axis=1, kind="stable")
+=> np.argpartition(-similarity, min(count, similarity.shape[1] - 1), axis=1)
 # or
 np.argsort(-similarity, axis=1, kind="stable") => np.argpartition(-similarity, count - 1, axis=1)
 # or
-np.argsort(-similarity, axis=1, kind="stable")[:, :count] => np.argpartition(similarity, -count, axis=1)[:, -count:]
+np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+=> np.argpartition(similarity, -count, axis=1)[:, -count:]
 ### the nearest by the dot product are taken, not by cosine
 similarity = cosine_similarity(predictions, latents) => similarity = predictions @ latents.T
 ### the nearest by distance are taken, not by cosine
-similarity = cosine_similarity(predictions, latents) => similarity = -np.linalg.norm(predictions[:, None] - latents, axis=2)
+similarity = cosine_similarity(predictions, latents)
+=> similarity = -np.linalg.norm(predictions[:, None] - latents, axis=2)
 ### the farthest by distance are taken
-similarity = cosine_similarity(predictions, latents) => similarity = np.linalg.norm(predictions[:, None] - latents, axis=2)
+similarity = cosine_similarity(predictions, latents)
+=> similarity = np.linalg.norm(predictions[:, None] - latents, axis=2)
 ### the largest |cosine| are taken: the opposite direction is the farthest
 -similarity => -np.abs(similarity)
 ### the cosines are returned, not the ids
-np.argsort(-similarity, axis=1, kind="stable")[:, :count] => -np.sort(-similarity, axis=1)[:, :count]
+np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+=> -np.sort(-similarity, axis=1)[:, :count]
 ### the ranks are returned, not the ids: argsort of argsort
-np.argsort(-similarity, axis=1, kind="stable") => np.argsort(np.argsort(-similarity, axis=1), axis=1)
+np.argsort(-similarity, axis=1, kind="stable")
+=> np.argsort(np.argsort(-similarity, axis=1), axis=1)
 ### the axis of count is missing: (N, count), also for a count of 1
 [:, :count] => [:, :count].squeeze()
 # or
@@ -145,7 +164,8 @@ cosine_similarity(predictions, latents) => cosine_similarity(latents, prediction
 ### axis=1 is missing: the predictions are sorted for each latent
 axis=1, kind="stable") => axis=0, kind="stable")
 ### axis=1 is missing: all cosines are sorted as one
-np.argsort(-similarity, axis=1, kind="stable")[:, :count] => np.argsort(-similarity, axis=None)[:count]
+np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+=> np.argsort(-similarity, axis=None)[:count]
 ### the ids are not whole numbers
 [:, :count] => [:, :count].astype(float)
 ### the rows are returned, not their ids
@@ -154,7 +174,8 @@ return np.argsort => return latents[np.argsort
 ### the ids count from 1: the first row is number 0
 [:, :count] => [:, :count] + 1
 ### the ids are sorted by number: the best is asked first
-return np.argsort(-similarity, axis=1, kind="stable")[:, :count] => return np.sort(np.argsort(-similarity, axis=1)[:, :count], axis=1)
+return np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+=> return np.sort(np.argsort(-similarity, axis=1)[:, :count], axis=1)
 """.replace("UNIT", UNIT)
 
 

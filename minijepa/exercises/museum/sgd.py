@@ -63,7 +63,8 @@ self.learning_rate * velocity => self.learning_rate**2 * velocity
 ### learning_rate multiplies the old velocity too: it only belongs to the step
 velocity *= self.momentum => velocity *= self.momentum * self.learning_rate
 ### learning_rate is fixed, or kept from the constructor: a change of it is not seen
-self.momentum = learning_rate, momentum => self.momentum = learning_rate, momentum; self.kept = learning_rate
+self.momentum = learning_rate, momentum
+=> self.momentum = learning_rate, momentum; self.kept = learning_rate
 self.learning_rate * velocity => self.kept * velocity
 # or
 self.learning_rate * velocity => 1e-3 * velocity
@@ -78,21 +79,26 @@ self.value -= => self.value *= self.momentum; self.value -=
 ### the velocity is computed in float32: it has fewer digits than the values
 * velocity => * velocity.astype(np.float32)
 # or
-velocity = self.state["velocity"] => velocity = self.state["velocity"] = self.state["velocity"].astype(np.float32)
+velocity = self.state["velocity"]
+=> velocity = self.state["velocity"] = self.state["velocity"].astype(np.float32)
 ### self.value = … gives the name to a new vector: the layers look into the old one. Change it in
 ### place: self.value -= … or self.value[:] = …
-self.value -= self.learning_rate * velocity => self.value = self.value - self.learning_rate * velocity
+self.value -= self.learning_rate * velocity
+=> self.value = self.value - self.learning_rate * velocity
 ### step() zeroes self.grad: it should stay as it was (the loop of the training zeroes it)
-self.value -= self.learning_rate * velocity => self.value -= self.learning_rate * velocity; self.grad[:] = 0
+self.value -= self.learning_rate * velocity
+=> self.value -= self.learning_rate * velocity; self.grad[:] = 0
 ### the velocity is written into self.grad, which should stay as it was: make a new array
 velocity += self.grad => velocity += self.grad; self.grad[:] = velocity
 ### the velocity is kept outside of self.state, which is all that a checkpoint stores
-velocity = self.state["velocity"] => velocity = self.velocity = getattr(self, "velocity", 0 * self.value)
+velocity = self.state["velocity"]
+=> velocity = self.velocity = getattr(self, "velocity", 0 * self.value)
 ### step() leaves the values as they were
 self.value -= self.learning_rate * velocity =>
 # or
 self.value -= self.learning_rate * velocity => self.value - self.learning_rate * velocity
-### step() subtracts in a copy of the values, or in a new name: value = self.value; value = value − …
+### step() subtracts in a copy of the values, or in a new name: value = self.value; value = value −
+### …
 self.value -= => value = self.value.copy(); value -=
 """
 
@@ -106,8 +112,8 @@ def walk(what, build, gradients, rates, tolerance=1e-10):
         for number, (gradient, rate) in enumerate(zip(gradients, rates), 1):
             grad[:], optimizer.learning_rate = gradient, rate
             optimizer.step()
-            seen["self.value is another vector after step(), which the layers do not see: change it "
-                 "in place, self.value -= … or self.value[:] = …"] = optimizer.value is not value
+            seen["self.value is another vector after step(), which the layers do not see: change "
+                 "it in place, self.value -= … or self.value[:] = …"] = optimizer.value is not value
             seen["step() changes self.grad, which should stay as it was"] = bool(
                 optimizer.grad is not grad or not np.array_equal(grad, gradient))
             seen["step() leaves the values as they were"] = bool(np.array_equal(value, start))

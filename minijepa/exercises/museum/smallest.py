@@ -5,8 +5,8 @@ from minijepa.exercises.checks import B, E, Gradients
 TITLE = "the smallest over z: only the winner learns"
 SOURCE = "minijepa.losses:smallest"
 HINTS = """
-Of each example the winner's distance alone is in the loss: its prediction gets 2·difference / (B·L),
-times dloss, and all others get 0.
+Of each example the winner's distance alone is in the loss: its prediction gets 2·difference /
+(B·L), times dloss, and all others get 0.
 
 wins[:, :, None] * difference is the difference where it counts. The target is in all K differences,
 with a minus, and only one of them is not 0: sum over K, and keep the axis.
@@ -15,7 +15,8 @@ WAYS = "difference * share[:, :, None]"
 MISTAKES = r"""
 ### all K predictions learn, and should not: only the winner of each example has a gradient
 WAYS => difference
-### all K predictions learn, each a K-th: that is the gradient of the mean over z, not of the smallest
+### all K predictions learn, each a K-th: that is the gradient of the mean over z, not of the
+### smallest
 WAYS => difference / K
 ### the losers learn, and not the winner
 WAYS => difference * ~wins[:, :, None]
@@ -52,7 +53,8 @@ float(dloss) => 1
 ### the target gets the first prediction's gradient alone, whoever wins
 -dpredictions.sum(axis=0, keepdims=True) => -dpredictions[:1]
 ### the target gets the gradient from all K, the losers too
--dpredictions.sum(axis=0, keepdims=True) => -(difference * 2 * float(dloss) / (B * L)).sum(axis=0, keepdims=True)
+-dpredictions.sum(axis=0, keepdims=True)
+=> -(difference * 2 * float(dloss) / (B * L)).sum(axis=0, keepdims=True)
 ### the two are exchanged, or both have the wrong sign
 return dpredictions, - => return -dpredictions,
 """.replace("WAYS", WAYS)

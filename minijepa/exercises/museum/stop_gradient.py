@@ -39,8 +39,11 @@ target_backward(ds_y + penalty_y_backward(dloss)) => pass
 ds_y = 0 => target_backward(ds_y); self.target_encoder.grad[:] = 0
 ### the gradient flows into the target branch alone; predictor and context encoder get none
 ds_x, _ = predictor_backward(dpredictions) => target_backward(ds_y); return
-### the gradient flows into the target branch alone in 'ema' and 'stopgrad': the wrong one is stopped
-ds_x, _ = predictor_backward(dpredictions) => if self.treatment != "joint": return target_backward(ds_y)\nds_x, _ = predictor_backward(dpredictions)
+### the gradient flows into the target branch alone in 'ema' and 'stopgrad': the wrong one is
+### stopped
+ds_x, _ = predictor_backward(dpredictions)
+=> if self.treatment != "joint": return target_backward(ds_y)\nds_x, _ = predictor_backward(\
+dpredictions)
 ### predictor and context encoder get no gradient: only 'joint' sends any, into the target branch
 ds_x, _ = predictor_backward(dpredictions) => ds_x = 0
 encoder_backward(ds_x + penalty_x_backward(dloss)) => pass
@@ -59,7 +62,9 @@ distance_backward(dloss) => distance_backward(1)
 ### dloss is multiplied in twice: mse_backward has done so
 distance_backward(dloss) => distance_backward(dloss * dloss)
 ### predict_backward is called twice: all its gradients are there two times
-encoder_backward(ds_x + penalty_x_backward(dloss)) => encoder_backward(ds_x + penalty_x_backward(dloss)); encoder_backward(predictor_backward(dpredictions)[0])
+encoder_backward(ds_x + penalty_x_backward(dloss))
+=> encoder_backward(ds_x + penalty_x_backward(dloss)); encoder_backward(predictor_backward(\
+dpredictions)[0])
 ### target_backward is called twice in 'joint'
 ds_y + penalty_y_backward(dloss)) => ds_y); target_backward(ds_y)
 ### τ and 1 − τ are exchanged
@@ -96,7 +101,8 @@ target *= tau => target = tau * target
 # or
 target *= tau => self.target_encoder.value = tau * target + (1 - tau) * online; return
 ### the gradients are averaged, and not the values
-self.target_encoder.value, self.context_encoder.value => self.target_encoder.grad, self.context_encoder.grad
+self.target_encoder.value, self.context_encoder.value
+=> self.target_encoder.grad, self.context_encoder.grad
 ### the target is updated in 'stopgrad' and 'joint' too, and should not be: only 'ema' averages
 if self.treatment == "ema": => if True:
 ### the target is updated in 'stopgrad' too, and should not be: only 'ema' averages
@@ -108,7 +114,8 @@ if self.treatment == "ema": => if self.treatment == "joint":
 ### the target is updated in the other two treatments, and not in 'ema'
 if self.treatment == "ema": => if self.treatment != "ema":
 ### the context encoder follows the target encoder: the two are exchanged
-= self.target_encoder.value, self.context_encoder.value => = self.context_encoder.value, self.target_encoder.value
+= self.target_encoder.value, self.context_encoder.value
+=> = self.context_encoder.value, self.target_encoder.value
 ### the whole model is averaged: only the target encoder follows
 target *= tau => self.value *= tau; return
 """
@@ -171,8 +178,8 @@ def update(treatment, tau):
                 not np.array_equal(context, online))
             seen["the gradients were changed"] = not np.array_equal(model.grad, grad)
             parts = model.target_encoder.named_parameters().values()
-            seen["the target is replaced by a new array instead of being changed in place: the layers "
-                 "look into the vector that was there"] = bool(
+            seen["the target is replaced by a new array instead of being changed in place: the "
+                 "layers look into the vector that was there"] = bool(
                 model.target_encoder.value is not target or not np.array_equal(
                     np.concatenate([part.value.ravel() for part in parts]), target))
             seen[f"the target encoder's values after update {number}"] = target.copy()

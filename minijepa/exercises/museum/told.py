@@ -17,7 +17,8 @@ tell_backward(dboth[..., L:]) => dboth[..., L:]
 ### tell_backward is not called: tell's parameters get nothing, and dz is None
 tell_backward(dboth[..., L:]) => None
 ### the two halves are exchanged: s comes first in [s, told]
-return dboth[..., :L], tell_backward(dboth[..., L:]) => E = dboth.shape[-1] - L; return dboth[..., E:], tell_backward(dboth[..., :E])
+return dboth[..., :L], tell_backward(dboth[..., L:])
+=> E = dboth.shape[-1] - L; return dboth[..., E:], tell_backward(dboth[..., :E])
 ### tell_backward is given the part of s, and not that of told
 tell_backward(dboth[..., L:]) => tell_backward(dboth[..., :L])
 # or
@@ -27,7 +28,8 @@ tell_backward(dboth[..., L:]) => tell_backward(dy)
 # or
 tell_backward(dboth[..., L:]) => tell_backward(dboth)
 ### it is split in the middle: s has L entries, and told the rest
-return dboth[..., :L], tell_backward(dboth[..., L:]) => ds, dtold = np.split(dboth, 2, axis=-1); return ds, tell_backward(dtold)
+return dboth[..., :L], tell_backward(dboth[..., L:])
+=> ds, dtold = np.split(dboth, 2, axis=-1); return ds, tell_backward(dtold)
 ### it is split along the first axis: [..., :L], not [:L]
 return dboth[..., :L], tell_backward(dboth[..., L:]) => return dboth[:L], tell_backward(dboth[L:])
 ### ds is the whole of dboth: the entries from L on belong to told

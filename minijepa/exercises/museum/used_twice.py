@@ -11,7 +11,7 @@ Begin with K = 2 on paper: s → ŝ_1 → ŝ_2. The loss sees ŝ_2 directly, and
 ŝ_2.
 
 Go from the last step to the first. What the backward of step k + 1 returns is a gradient toward
-ŝ_k: it is added to dpredictions[k − 1] before step k is undone.
+ŝ_k: it is added to dpredictions[k - 1] before step k is undone.
 
 Start with ds = 0; for each step from the last: ds = backward_k(dprediction_k + ds), which makes a
 new array. dpredictions[k] += … would write into the caller's.

@@ -4,9 +4,9 @@
     rollout   ->  the predicted latents (H, S, L): plan by plan, what follows after each action
     energies  ->  (S,): of each plan the sum over the way of the distance to the goal
 
-`python bug10.py` follows one plan by hand, compares, and passes. `python -m minijepa.exercises check
-bug10` finds an error. Mend it; then answer: what will the agent do with such energies, and why does
-nothing ever complain?
+`python bug10.py` follows one plan by hand, compares, and passes. `python -m minijepa.exercises
+check bug10` finds an error. Mend it; then answer: what will the agent do with such energies, and
+why does nothing ever complain?
 """
 
 import numpy as np

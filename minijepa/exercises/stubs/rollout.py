@@ -4,8 +4,8 @@
     backward: dpredictions (K, B, L)  ->  (ds_x (B, L), dz (K, B, A))
 
 As in `used_twice`, the last step is undone first, and ŝ_k has two paths to the loss. New is that
-each step's backward now returns two gradients, toward ŝ_(k−1) and toward z_k: the one goes on to the
-step before, the other is kept. In which order do the dz_k come, and in which should they stand?
+each step's backward now returns two gradients, toward ŝ_(k−1) and toward z_k: the one goes on to
+the step before, the other is kept. In which order do the dz_k come, and in which should they stand?
 
 The check looks at: ds_x, dz and the gradients of the net, for one step and for several.
 """
