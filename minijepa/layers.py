@@ -107,12 +107,12 @@ class Mean(Module):
         count = mask.sum(axis=1, dtype=x.dtype)[:, None]                       # (B, 1)
         if not count.all():
             raise ValueError("Mean: wanted at least one token in each sentence, was given none")
-        share = mask / count                                                   # (B, T)
-        y = (share[:, None, :] @ x)[:, 0, :]                                   # Σ_t share·x: (B, E)
+        share = (mask / count)[:, :, None]                                     # (B, T, 1)
+        y = (share.swapaxes(1, 2) @ x)[:, 0, :]                                # Σ_t share·x: (B, E)
 
         def backward(dy):
             expect("Mean.backward", dy, y.shape, x.dtype)
-            return share[:, :, None] * dy[:, None, :]                          # (B, T, E)
+            return share * dy[:, None, :]                                      # (B, T, E)
 
         return y, backward
 

@@ -1,21 +1,16 @@
-"""python -m minijepa.exercises: the list, and start, check, hint, solution, watch."""
+"""python -m minijepa.exercises: the list, start, check, hint, solution, mistakes, watch."""
 
 import difflib
-import importlib
-import inspect
 import json
 import os
+import re
 import shlex
-import shutil
-import textwrap
 import time
 
 from minijepa.checkpoint import write_file
-from minijepa.exercises.hints import HINTS, SOLUTIONS, TITLES
+from minijepa.exercises.checks import ORDER, exercise, mistakes, solution, stub
 from minijepa.exercises.runner import name_of, verdict
 from minijepa.options import Parser, UserError, run
-
-STUBS = os.path.join(os.path.dirname(__file__), "stubs")
 
 DESCRIPTION = """Write the backward passes yourself; finite differences tell if they are right.
 
@@ -23,7 +18,8 @@ DESCRIPTION = """Write the backward passes yourself; finite differences tell if 
   start             copy the exercise files to --dir; a file that is there stays as it is
   check [NAME …]    check all exercises, or some; exit code 1 unless all pass
   hint NAME         one hint more each time
-  solution NAME     the lines of the package
+  solution NAME     the lines of the package, which may stand in the file as they are
+  mistakes NAME     the museum: what others get wrong, and how it is told
   watch             check the next unsolved exercise whenever its file is saved"""
 
 
@@ -33,20 +29,25 @@ class Progress:
     def __init__(self, folder):
         self.path = os.path.join(folder, ".progress.json")
         self.passed, self.hints = set(), {}
+        if not os.path.lexists(self.path):
+            return
+        if not os.path.isfile(self.path):              # a pipe, say, to which nobody writes
+            raise UserError(f"{self.path} is not a file: remove it")
         try:
             with open(self.path, encoding="utf-8") as file:
                 stored = json.load(file)
             self.passed = set(stored["passed"])
-            self.hints = {name: count for name, count in stored["hints"].items() if count > 0}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            pass                                       # none yet, or damaged: begin again
+            self.hints = {name: count for name, count in stored["hints"].items()
+                          if isinstance(count, int) and count > 0}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            pass                                       # damaged: begin again
 
     def save(self):
-        stored = {"passed": [name for name in TITLES if name in self.passed], "hints": self.hints}
+        stored = {"passed": [name for name in ORDER if name in self.passed], "hints": self.hints}
         write_file(self.path, lambda file: file.write(json.dumps(stored, indent=1).encode()))
 
     def next(self):
-        return next((name for name in TITLES if name not in self.passed), None)
+        return next((name for name in ORDER if name not in self.passed), None)
 
 
 def file_of(folder, name):
@@ -71,8 +72,9 @@ def show_next(folder, progress):
 
 
 def show_list(folder, progress):
-    for name, title in TITLES.items():
-        print(f"  [{'x' if name in progress.passed else ' '}] {name:<19} {title}")
+    for name in ORDER:
+        mark = "x" if name in progress.passed else " "
+        print(f"  [{mark}] {name:<19} {exercise(name).TITLE}")
     if os.path.isdir(folder):
         show_next(folder, progress)
     else:
@@ -82,16 +84,16 @@ def show_list(folder, progress):
 def start(folder, progress):
     try:
         os.makedirs(folder, exist_ok=True)
-        kept = 0
-        for name in TITLES:
-            path = os.path.join(folder, name + ".py")
-            if os.path.lexists(path):
-                kept += 1
-            else:
-                shutil.copyfile(os.path.join(STUBS, name + ".py"), path)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
-    copied = len(TITLES) - kept
+    kept = 0
+    for name in ORDER:
+        path = os.path.join(folder, name + ".py")
+        if os.path.lexists(path):
+            kept += 1
+        else:                                          # whole, or not at all
+            write_file(path, lambda file, name=name: file.write(stub(name).encode()))
+    copied = len(ORDER) - kept
     print(f"{copied} file{'' if copied == 1 else 's'} copied to {folder}"
           + (f", {kept} that were there are as they were" if kept else ""))
     show_next(folder, progress)
@@ -99,8 +101,16 @@ def start(folder, progress):
 
 def untouched(path, name):
     """Whether the file is still as it was copied."""
-    with open(path, "rb") as mine, open(os.path.join(STUBS, name + ".py"), "rb") as stub:
-        return mine.read() == stub.read()
+    with open(path, "rb") as mine:
+        return mine.read() == stub(name).encode()
+
+
+def without_cause(report):
+    """What is wrong, and where: for a hunt that has only begun."""
+    cause = r"    (diagnosis: |possibly: |(\S+: t|T)his is what |no cause |    |Keep )"
+    lines = [line for line in report.split("\n") if not re.match(cause, line)]
+    return "\n".join([*lines, "(The cause, as far as it can be told: after a hint, or once you "
+                              "have changed the file.)"])
 
 
 def check_one(folder, name, progress, show_output):
@@ -110,6 +120,7 @@ def check_one(folder, name, progress, show_output):
         status, report = verdict(path, show_output)
         if status == "wrong" and name.startswith("bug") and untouched(path, name):
             status = "bug"
+            report = report if progress.hints.get(name) else without_cause(report)
     else:
         status, report = "missing", f"{path} is not there: {command('start', folder)} copies it"
     progress.passed.discard(name)
@@ -125,34 +136,46 @@ def check(folder, names, progress):
     if not os.path.isdir(folder):
         raise UserError(f"the folder {folder} is not there: {command('start', folder)} makes it")
     reports = {}
-    for name in names or TITLES:
+    for name in names or ORDER:
         reports[name] = check_one(folder, name, progress, show_output=len(names) == 1)
     failed = [name for name in reports if reports[name]]
     if failed:
         print(f"\n{reports[failed[0]]}\n\nA hint: {command(f'hint {failed[0]}', folder)}")
         return 1
+    if len(names) == 1:
+        print(f"\nWhat others get wrong here: {command(f'mistakes {names[0]}', folder)}")
     show_next(folder, progress)
 
 
+def hints_of(name):
+    return [" ".join(text.split()) for text in exercise(name).HINTS.split("\n\n")]
+
+
 def hint(name, folder, progress):
-    shown = min(progress.hints.get(name, 0) + 1, len(HINTS[name]))
-    for number, text in enumerate(HINTS[name][:shown], 1):
+    hints = hints_of(name)
+    shown = min(progress.hints.get(name, 0) + 1, len(hints))
+    for number, text in enumerate(hints[:shown], 1):
         print(f"{number}. {text}")
-    left = len(HINTS[name]) - shown
+    left = len(hints) - shown
     print(f"({left} more: ask again)" if left else
           f"(that was the last; the package's own lines: {command(f'solution {name}', folder)})")
     progress.hints[name] = shown
     progress.save()
 
 
-def solution(name):
-    """The package's own lines."""
-    for place in SOLUTIONS[name]:
-        module, _, path = place.partition(":")
-        found = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-        print(f"# {module.replace('.', '/')}.py\n{textwrap.dedent(inspect.getsource(found))}")
+def show_mistakes(name):
+    """The museum: each mistake's sentence, and what makes it, beside the package's lines."""
+    sentence = None
+    for mistake in mistakes(name):
+        if mistake.sentence != sentence:
+            sentence = mistake.sentence
+            print(f"\n{sentence}")
+        before, after = solution(name).split("\n"), mistake.code.split("\n")
+        if not mistake.edits:
+            before = stub(name).split("\n")
+        for line in difflib.unified_diff(before, after, n=0, lineterm=""):
+            if not line.startswith(("---", "+++", "@@")):
+                print(f"    {line[0]} {line[1:].strip()}")
 
 
 def watch(folder, progress):
@@ -172,7 +195,7 @@ def watch(folder, progress):
 def main(argv=None):
     parser = Parser("minijepa.exercises", DESCRIPTION)
     parser.add_argument("command", nargs="?", default="list",
-                        choices=["list", "start", "check", "hint", "solution", "watch"])
+                        choices=["list", "start", "check", "hint", "solution", "mistakes", "watch"])
     parser.add_argument("names", nargs="*", metavar="NAME", help="of an exercise")
     parser.add_argument("--dir", default="exercises",
                         help="the folder of your files (default: exercises)")
@@ -180,13 +203,13 @@ def main(argv=None):
     what, folder = arguments.command, arguments.dir
     names = list(map(name_of, arguments.names))        # exercises/relu.py is relu
     for name in names:
-        if name not in TITLES:
-            close = difflib.get_close_matches(name, TITLES, 1)
+        if name not in ORDER:
+            close = difflib.get_close_matches(name, ORDER, 1)
             raise UserError(f"there is no exercise {name!r}"
                             + (f"; did you mean {close[0]!r}?" if close else ""))
-    if what in ("hint", "solution") and len(names) != 1:
-        raise UserError(f"{what} needs the name of one exercise: {', '.join(TITLES)}")
-    if names and what not in ("check", "hint", "solution"):
+    if what in ("hint", "solution", "mistakes") and len(names) != 1:
+        raise UserError(f"{what} needs the name of one exercise: {', '.join(ORDER)}")
+    if names and what not in ("check", "hint", "solution", "mistakes"):
         raise UserError(f"{what} takes no name, was given {names[0]!r}")
     progress = Progress(folder)
 
@@ -197,8 +220,10 @@ def main(argv=None):
     if what == "check":
         return check(folder, names, progress)
     if what == "solution":
-        return solution(names[0])
-    file_of(folder, names[0] if names else progress.next() or next(iter(TITLES)))
+        return print(solution(names[0]))
+    if what == "mistakes":
+        return show_mistakes(names[0])
+    file_of(folder, names[0] if names else progress.next() or ORDER[0])
     return hint(names[0], folder, progress) if what == "hint" else watch(folder, progress)
 
 

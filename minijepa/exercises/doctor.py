@@ -7,7 +7,11 @@ gradcheck measures; the doctor asks further questions of a gradient that is wron
 another x, one example at a time) and names a cause only where the answers leave no other.
 """
 
+import ast
+import contextlib
+import inspect
 import itertools
+import textwrap
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,6 +73,26 @@ class Report:
             finding.pattern = []                       # one map is enough to begin with
 
 
+@contextlib.contextmanager
+def poisoned(value=np.nan):
+    """Fill what np.empty and np.empty_like give: a gap that is never filled then shows."""
+    kept = np.empty, np.empty_like
+
+    def poison(make):
+        def empty(*args, **options):
+            array = make(*args, **options)
+            if array.dtype.kind in "fc":
+                array.fill(value)
+            return array
+        return empty
+
+    np.empty, np.empty_like = map(poison, kept)
+    try:
+        yield
+    finally:
+        np.empty, np.empty_like = kept
+
+
 def examine(layer, *inputs, rng, sizes=None, reference=None, numeric_forward=None):
     """Examine every gradient of a layer, a loss or a step: a `Report`, which prints as text.
 
@@ -81,7 +105,9 @@ def examine(layer, *inputs, rng, sizes=None, reference=None, numeric_forward=Non
 class Examination:
     """One layer, one set of inputs, and the questions that can be asked of them."""
 
-    def __init__(self, layer, inputs, rng, sizes, reference, numeric_forward):
+    def __init__(self, layer, inputs, rng, sizes=None, reference=None, numeric_forward=None,
+                 floor=0.0, twice=True, ask=True, truth=None):
+        self.floor, self.twice, self.asks, self.truth = floor, twice, ask, truth
         self.forward = getattr(layer, "forward", layer)
         self.parameters = parameters_of(layer)
         self.inputs, self.rng, self.reference = inputs, rng, reference
@@ -126,7 +152,13 @@ class Examination:
         return "dx" if len(self.floats) == 1 else f"gradient of input {self.floats.index(index)}"
 
     def numeric(self, dy, name):
-        """The central differences of Σ y·dy for one array, and that sum as a function."""
+        """The central differences of Σ y·dy for one array, and that sum as a function.
+
+        Where the truth is known, a function of dy, it stands in their place.
+        """
+        if self.truth:
+            return self.truth(dy)[name], lambda: 0.0
+
         def projected():
             return float(np.sum(self.numeric_forward(*self.inputs)[0] * dy))
         return numeric_gradient(projected, self.array(name)), projected
@@ -153,7 +185,7 @@ class Examination:
                             "what is wrong. Build the layer and its inputs in float64")
         kept = [np.array(x) if isinstance(x, np.ndarray) else x for x in self.inputs]
         y, backward = self.call(self.inputs)
-        self.y = np.asarray(y)
+        self.y, self.backward = np.asarray(y), backward
         if self.reference is not None:
             wanted = np.asarray(self.reference(*kept))
             if not same(self.y, wanted):
@@ -171,7 +203,7 @@ class Examination:
         dy = self.dy.copy()
         returned = backward(dy)
         findings = []
-        if not np.array_equal(dy, self.dy):
+        if dy.shape != self.dy.shape or not np.array_equal(dy, self.dy):
             findings.append(wrong(
                 "dy", "dy: WRONG, it is not what it was before the call",
                 "backward writes into dy, the array that it is given. Others still need it (a "
@@ -187,10 +219,16 @@ class Examination:
             findings.append(self.look_at(name, a))
         if all(finding.passed for finding in findings):
             findings += self.further_calls(grads)
+        if self.twice and all(finding.passed for finding in findings):
+            findings += self.second_call()
         return findings
 
     def unchanged(self, kept, who):
         for x, before in zip(self.inputs, kept):
+            if isinstance(x, np.ndarray) and x.shape != before.shape:
+                x.shape = before.shape
+                raise Wrong("x", f"{who} gives its input x another shape in place (x.shape = …): "
+                            "the caller's array has it too. Use x.reshape, which leaves x alone")
             if isinstance(x, np.ndarray) and not np.array_equal(x, before):
                 x[...] = before
                 raise Wrong("x", f"{who} changes its input x in place: the caller's array is no "
@@ -204,15 +242,20 @@ class Examination:
                 return wrong(name, f"{name}: WRONG, {describe(a)} was returned", "a gradient is a "
                              f"NumPy array of the shape of what it belongs to: here {n.shape}")
             return wrong(name, f"{name}: WRONG, nothing was returned (None)",
-                         "the function backward ends without `return`" if len(self.floats) == 1 else
-                         "None stands in its place in the tuple that backward returns")
+                         "None stands in its place in the tuple that backward returns"
+                         if len(self.floats) > 1 else why_none(self.backward))
         if a.shape != n.shape:
             return wrong(name, f"{name}: WRONG, its shape is {a.shape}, wanted {n.shape}",
                          self.wrong_shape(a, n))
+        if a.dtype.kind in "cO":
+            return wrong(name, f"{name}: WRONG, its dtype is {a.dtype}, wanted {n.dtype}",
+                         "complex numbers: look for 1j, or for a power or root of complex numbers"
+                         if a.dtype.kind == "c" else "an array of Python objects, not of numbers: "
+                         "look for dtype=object, or an array made of None or of unequal lists")
         if a.dtype != n.dtype and a.dtype.kind != "f":
             return wrong(name, f"{name}: WRONG, its dtype is {a.dtype}, wanted {n.dtype}",
                          f"numbers were rounded to {a.dtype}: make the array with dtype=x.dtype")
-        floor = rounding(self.y, self.dy)
+        floor = max(rounding(self.y, self.dy), self.floor)
         gradient = compare(name, projected, self.array(name), a.astype(np.float64), n, floor=floor)
         near = ", ".join(map(str, gradient.kinks))
         if gradient.passed and a.dtype == n.dtype and not in_float32(a):
@@ -234,7 +277,7 @@ class Examination:
             measured.append("    float precision cannot do this: rounding stays below 1e-7 here")
         if near:
             measured.append(f"    a kink next to {near}: left out of this")
-        diagnoses = self.diagnose(name, a, n, smooth, off)
+        diagnoses = self.diagnose(name, a, n, smooth, off) if self.asks else []
         return Finding(name, False, measured, diagnoses,
                        [] if diagnoses else error_map(a, n, smooth, off))
 
@@ -499,7 +542,8 @@ class Examination:
                        "here it gives something else")))
         if findings:
             return findings
-        other = [self.rng.permuted(x) if i in self.floats else x for i, x in enumerate(self.inputs)]
+        other = [self.rng.permuted(x) if is_array(x, "fiu") else x[..., ::-1] if is_array(x, "b")
+                 else x for x in self.inputs]
         _, backward = self.call(self.inputs)
         self.call(other)                               # a second use, before the first is undone
         for name, a in self.gradients(self.dy, backward=backward).items():
@@ -510,6 +554,32 @@ class Examination:
                     "self?). Keep it in a local variable of forward, which the backward of that "
                     "call sees")]
         return []
+
+    def second_call(self):
+        """backward only reads what forward has saved: called again, it gives the same again."""
+        _, backward = self.call(self.inputs)
+        first = self.gradients(self.dy, backward)
+        for name, a in self.gradients(self.dy, backward).items():
+            if not isinstance(a, np.ndarray) or not same(a, first[name]):
+                return [wrong(
+                    name, f"{name}: WRONG when the same backward is called once more", "backward "
+                    "overwrites what forward has saved (an operation in place: *=, -=, [...] = ). "
+                    "It may only read it: make a new array instead")]
+        return []
+
+
+def why_none(backward):
+    """How a backward comes to give None."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(backward)))
+        returns = any(isinstance(node, ast.Return) and node.value is not None
+                      and not getattr(node.value, "value", 0) is None for node in ast.walk(tree))
+    except (OSError, SyntaxError, TypeError):
+        returns = False
+    if returns:
+        return ("what stands after `return` is None: a call that works in place, such as "
+                "np.add.at, np.copyto, fill or sort, gives None and not the array")
+    return "the function backward ends without `return`"
 
 
 def wrong(name, verdict, diagnosis):

@@ -111,4 +111,4 @@ def report_on(solution, folder):
               np.errstate(all="ignore")):
             return CHECKS[solution.exercise](module)
     except Exception as error:                         # the runner says where
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {error}{getattr(error, 'museum', '')}"

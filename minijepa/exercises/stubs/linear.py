@@ -13,8 +13,8 @@ and write each as one matrix product or one sum. The shapes leave little choice:
 yourself. Nothing is divided by the number of rows: the mean, if there is one, lives in the loss.
 
 The check looks at: all three gradients, for one row and for many, with and without further leading
-dimensions; that a second call adds to the gradients (`+=`); and that x and dy are left as they
-were.
+dimensions; that a second call adds to the gradients (`+=`); that x and dy are left as they were;
+and that backward only reads what forward has saved, so that it may be called again.
 """
 
 import numpy as np

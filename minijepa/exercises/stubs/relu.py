@@ -9,7 +9,9 @@ positive, and where it is negative? At x_i = 0 it has a kink: take dx_i = 0 ther
 `expect` raises a one-line error where an array has another shape or dtype than it should.
 
 The check looks at: dx against finite differences, for several shapes and a random dy; that dx is 0
-at the kink; and that neither x nor dy is written into, since others still need them.
+at the kink; and that neither x nor dy is written into, since others still need them. (So it is in
+all exercises; and a backward only reads what its forward has saved: called again, it gives the
+same.)
 """
 
 import numpy as np
