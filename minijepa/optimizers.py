@@ -38,10 +38,7 @@ class Adam:
         self.state["t"] += 1
         t = int(self.state["t"])
         beta1, beta2 = self.betas
-        m_scale, root_scale = 1 - beta1**t, (1 - beta2**t) ** 0.5
-        # m̂ / (√v̂ + ε) with both corrections taken out of the vectors: r = √(1 − β₂ᵗ), and
-        # learning_rate·m̂ / (√v̂ + ε) = (learning_rate·r / (1 − β₁ᵗ)) · m / (√v + ε·r)
-        rate, epsilon = self.learning_rate * root_scale / m_scale, self.epsilon * root_scale
+        m_scale, v_scale = 1 - beta1**t, 1 - beta2**t
         for block in blocks(len(self.value)):
             value, grad = self.value[block], self.grad[block]
             m, v = self.state["m"][block], self.state["v"][block]
@@ -49,7 +46,8 @@ class Adam:
             m += (1 - beta1) * grad
             v *= beta2
             v += (1 - beta2) * grad**2
-            value -= rate * m / (np.sqrt(v) + epsilon)
+            # m̂ / (√v̂ + ε), with the two corrections taken out of the vectors' arithmetic
+            value -= self.learning_rate / m_scale * m / (np.sqrt(v) / v_scale**0.5 + self.epsilon)
 
 
 def blocks(size, block=2**14):

@@ -19,121 +19,121 @@ rows_dy.T @ rows_x (out, in). Add it: self.weight.grad += …
 """
 MISTAKES = r"""
 ### the bias gets the sum of all of dy, one number: each entry should get the sum of its own column
-rows.sum(axis=0) => rows.sum()
+drows.sum(axis=0) => drows.sum()
 ### the bias gets the mean of all of dy, one number: each entry should get the sum of its own column
-rows.sum(axis=0) => rows.mean()
+drows.sum(axis=0) => drows.mean()
 ### the bias gets the last row of dy alone, and not the sum over the rows
-rows.sum(axis=0) => rows[-1]
+drows.sum(axis=0) => drows[-1]
 ### the bias gets the first row of dy alone, and not the sum over the rows
-rows.sum(axis=0) => rows[0]
+drows.sum(axis=0) => drows[0]
 ### the bias gets the largest of each column of dy, and not the sum
-rows.sum(axis=0) => rows.max(axis=0)
+drows.sum(axis=0) => drows.max(axis=0)
 ### the bias gets the sum of |dy|
-rows.sum(axis=0) => np.abs(rows).sum(axis=0)
+drows.sum(axis=0) => np.abs(drows).sum(axis=0)
 ### the bias gets the number of rows: dy is left out, which a dy of all ones does not show
-rows.sum(axis=0) => len(rows)
+drows.sum(axis=0) => len(drows)
 ### the bias gets 1: dy is left out
-rows.sum(axis=0) => 1
+drows.sum(axis=0) => 1
 ### the bias gets the sum of y, the output, and not of dy
-rows.sum(axis=0) => y.reshape(rows.shape).sum(axis=0)
+drows.sum(axis=0) => y.reshape(drows.shape).sum(axis=0)
 ### the bias gets dy times the bias: its own value has no part in its gradient
-rows.sum(axis=0) => rows.sum(axis=0) * bias
+drows.sum(axis=0) => drows.sum(axis=0) * bias
 ### the bias gets the sum of the squares of dy
-rows.sum(axis=0) => (rows**2).sum(axis=0)
+drows.sum(axis=0) => (drows**2).sum(axis=0)
 ### weight gets the product with |x|, or with x² or with x above 0: it is dyᵀ x
-@ x.reshape(-1, x.shape[-1]) => @ np.abs(x).reshape(-1, x.shape[-1])
+@ rows => @ np.abs(x).reshape(-1, x.shape[-1])
 # or
-@ x.reshape(-1, x.shape[-1]) => @ (x * x).reshape(-1, x.shape[-1])
+@ rows => @ (x * x).reshape(-1, x.shape[-1])
 # or
-@ x.reshape(-1, x.shape[-1]) => @ np.maximum(x, 0).reshape(-1, x.shape[-1])
+@ rows => @ np.maximum(x, 0).reshape(-1, x.shape[-1])
 ### weight gets y in the place of dy: the upstream gradient is left out
-+= rows.T @ => += y.reshape(rows.shape).T @
++= drows.T @ => += y.reshape(drows.shape).T @
 ### weight gets x in every row: dy is left out
-+= rows.T @ => += np.ones_like(rows).T @
++= drows.T @ => += np.ones_like(drows).T @
 ### weight gets dy in every column: x is left out
-rows.T @ x.reshape(-1, x.shape[-1]) => rows.T @ np.ones_like(x).reshape(-1, x.shape[-1])
+drows.T @ rows => drows.T @ np.ones_like(x).reshape(-1, x.shape[-1])
 ### weight gets the product of two sums (or means): the sum of products is dyᵀ x
-rows.T @ x.reshape(-1, x.shape[-1])
-=> np.outer(rows.sum(axis=0), x.reshape(-1, x.shape[-1]).sum(axis=0))
+drows.T @ rows
+=> np.outer(drows.sum(axis=0), rows.sum(axis=0))
 # or
-rows.T @ x.reshape(-1, x.shape[-1])
-=> np.outer(rows.mean(axis=0), x.reshape(-1, x.shape[-1]).mean(axis=0))
+drows.T @ rows
+=> np.outer(drows.mean(axis=0), rows.mean(axis=0))
 # or
-rows.T @ x.reshape(-1, x.shape[-1])
-=> np.outer(rows.sum(axis=0), x.reshape(-1, x.shape[-1]).mean(axis=0))
+drows.T @ rows
+=> np.outer(drows.sum(axis=0), rows.mean(axis=0))
 ### the bias is in the weight's gradient too: bias has no part in it
-@ x.reshape(-1, x.shape[-1]) => @ (x.reshape(-1, x.shape[-1]) + 1)
+@ rows => @ (rows + 1)
 ### weight's own value is added to its gradient, as a weight decay would
-@ x.reshape(-1, x.shape[-1]) => @ x.reshape(-1, x.shape[-1]) + weight
+@ rows => @ rows + weight
 ### the weight's gradient is added twice
-@ x.reshape(-1, x.shape[-1]) => @ x.reshape(-1, x.shape[-1]) * 2
+@ rows => @ rows * 2
 ### the rows of dy and x are paired wrongly: they stand in another order
-rows.T @ => rows[::-1].T @
+drows.T @ => drows[::-1].T @
 ### only the last row gives its part to weight, and not the sum over all rows
-rows.T @ x.reshape(-1, x.shape[-1]) => np.outer(rows[-1], x.reshape(-1, x.shape[-1])[-1])
+drows.T @ rows => np.outer(drows[-1], rows[-1])
 ### only the first row gives its part to weight, and not the sum over all rows
-rows.T @ x.reshape(-1, x.shape[-1]) => np.outer(rows[0], x.reshape(-1, x.shape[-1])[0])
+drows.T @ rows => np.outer(drows[0], rows[0])
 ### weight is transposed in dx: it is dy @ weight, (..., out) times (out, in)
-dy @ weight => dy @ weight.T
+(drows @ weight).reshape(x.shape) => dy @ weight.T
 # or
-dy @ weight => weight @ dy
+(drows @ weight).reshape(x.shape) => weight @ dy
 # or
-dy @ weight => weight.T @ dy
+(drows @ weight).reshape(x.shape) => weight.T @ dy
 # or
-dy @ weight => (weight.T @ dy.T).T
+(drows @ weight).reshape(x.shape) => (weight.T @ dy.T).T
 ### only x and dy of two dimensions are provided for: bring them to rows first, dy.reshape(-1, out)
-+= rows.T @ x.reshape(-1, x.shape[-1]) => += dy.T @ x
-+= rows.sum(axis=0) => += dy.sum(axis=0)
++= drows.T @ rows => += dy.T @ x
++= drows.sum(axis=0) => += dy.sum(axis=0)
 # or
-+= rows.T @ x.reshape(-1, x.shape[-1]) => += dy.T @ x
++= drows.T @ rows => += dy.T @ x
 # or
-+= rows.sum(axis=0) => += dy.sum(axis=0)
++= drows.sum(axis=0) => += dy.sum(axis=0)
 # or
-+= rows.sum(axis=0) => += dy.sum(axis=(0, 1))
++= drows.sum(axis=0) => += dy.sum(axis=(0, 1))
 # or
-+= rows.T @ x.reshape(-1, x.shape[-1]) => += np.outer(dy, x)
++= drows.T @ rows => += np.outer(dy, x)
 # or
-+= rows.T @ x.reshape(-1, x.shape[-1]) => += np.einsum("bo,bi->oi", dy, x)
++= drows.T @ rows => += np.einsum("bo,bi->oi", dy, x)
 ### weight's gradient is transposed, (in, out): it is (out, in), rows_dy.T @ rows_x
-rows.T @ x.reshape(-1, x.shape[-1]) => x.reshape(-1, x.shape[-1]).T @ rows
+drows.T @ rows => rows.T @ drows
 ### the rows themselves are not transposed: the sum of outer products is rows_dy.T @ rows_x
-rows.T @ x.reshape(-1, x.shape[-1]) => rows @ x.reshape(-1, x.shape[-1])
+drows.T @ rows => drows @ rows
 # or
-rows.T @ x.reshape(-1, x.shape[-1]) => rows @ x.reshape(-1, x.shape[-1]).T
+drows.T @ rows => drows @ rows.T
 # or
-rows.T @ x.reshape(-1, x.shape[-1]) => rows * x.reshape(-1, x.shape[-1])
+drows.T @ rows => drows * rows
 ### the bias gets the sum over its own axis (axis 1, or −1): it is the sum over the rows, axis 0
-rows.sum(axis=0) => rows.sum(axis=1)
+drows.sum(axis=0) => drows.sum(axis=1)
 # or
-rows.sum(axis=0) => dy.sum(axis=-1)
+drows.sum(axis=0) => dy.sum(axis=-1)
 ### the bias gets all rows and not their sum
-rows.sum(axis=0) => rows
+drows.sum(axis=0) => drows
 # or
-rows.sum(axis=0) => dy
+drows.sum(axis=0) => dy
 ### the bias is added to dx: it does not depend on x
-dy @ weight => (dy - bias) @ weight
+(drows @ weight).reshape(x.shape) => (dy - bias) @ weight
 # or
-dy @ weight => (dy + bias) @ weight
+(drows @ weight).reshape(x.shape) => (dy + bias) @ weight
 ### y stands in the place of dy in dx
-dy @ weight => y @ weight
+(drows @ weight).reshape(x.shape) => y @ weight
 ### dy is left out of dx: each row gets the sum of weight's rows
-dy @ weight => np.ones_like(dy) @ weight
+(drows @ weight).reshape(x.shape) => np.ones_like(dy) @ weight
 ### dx is multiplied by x: y is linear in x, so that its slope is weight alone
-dy @ weight => (dy @ weight) * x
+(drows @ weight).reshape(x.shape) => (dy @ weight) * x
 ### x is added to dx
-dy @ weight => (dy @ weight) + x
+(drows @ weight).reshape(x.shape) => (dy @ weight) + x
 ### dx is computed with the gradient of weight, and not with its value
-dy @ weight => dy @ self.weight.grad
+(drows @ weight).reshape(x.shape) => dy @ self.weight.grad
 ### |weight| stands in the place of weight in dx
-dy @ weight => dy @ np.abs(weight)
+(drows @ weight).reshape(x.shape) => dy @ np.abs(weight)
 ### the pseudo-inverse of weight is taken: undoing the layer is not its gradient; it is dy @ weight
-dy @ weight => dy @ np.linalg.pinv(weight).T
+(drows @ weight).reshape(x.shape) => dy @ np.linalg.pinv(weight).T
 # or
-dy @ weight => (dy - bias) @ np.linalg.pinv(weight).T
+(drows @ weight).reshape(x.shape) => (dy - bias) @ np.linalg.pinv(weight).T
 ### each row of dx is the sum (or the mean) over all rows: each x has its own
-dy @ weight => np.broadcast_to(rows.sum(axis=0) @ weight, x.shape).copy()
+(drows @ weight).reshape(x.shape) => np.broadcast_to(drows.sum(axis=0) @ weight, x.shape).copy()
 # or
-dy @ weight => np.broadcast_to(rows.mean(axis=0) @ weight, x.shape).copy()
+(drows @ weight).reshape(x.shape) => np.broadcast_to(drows.mean(axis=0) @ weight, x.shape).copy()
 """
 
 

@@ -3,7 +3,8 @@ import numpy as np
 from minijepa.exercises.checks import B, E, V, Case
 
 TITLE = "cosine retrieval: what does it predict?"
-SOURCE = "minijepa.gauges:cosine_similarity minijepa.gauges:retrieve"
+SOURCE = """minijepa.gauges:unit_rows minijepa.gauges:cosine_similarity
+minijepa.gauges:retrieve"""
 HINTS = """
 If each row of a and b is divided by its own length first, the cosine is the product of two rows;
 and all the products of rows are one matrix product.
@@ -20,27 +21,27 @@ MISTAKES = r"""
 np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
 => np.linalg.norm(rows, axis=1, keepdims=True)
 ### a row of zeros gets another cosine than 0: it points nowhere
-return unit(a) @ unit(b).T
+return unit_rows(a) @ unit_rows(b).T
 => return np.nan_to_num(a / np.linalg.norm(a, axis=1, keepdims=True) @ (b / np.linalg.norm(b,\
  axis=1, keepdims=True)).T, nan=1.0)
 # or
-return unit(a) @ unit(b).T
+return unit_rows(a) @ unit_rows(b).T
 => return np.nan_to_num(a / np.linalg.norm(a, axis=1, keepdims=True) @ (b / np.linalg.norm(b,\
  axis=1, keepdims=True)).T, nan=-1.0)
 ### nothing is divided by the lengths: this is a·b
 UNIT => rows
 ### only a is divided by its length
-unit(b).T => b.T
+unit_rows(b).T => b.T
 ### only b is divided by its length
-return unit(a) => return a
+return unit_rows(a) => return a
 ### it is divided by |a|²|b|²
 keepdims=True), => keepdims=True)**2,
 ### it is divided by √|a|√|b|
 keepdims=True), => keepdims=True)**0.5,
 ### it is divided by |a|² or by |b|² and not by |a|·|b|
-unit(a) @ unit(b).T => a @ b.T / np.maximum((a * a).sum(axis=1, keepdims=True), TINY)
+unit_rows(a) @ unit_rows(b).T => a @ b.T / np.maximum((a * a).sum(axis=1, keepdims=True), TINY)
 # or
-unit(a) @ unit(b).T => a @ b.T / np.maximum((b * b).sum(axis=1), TINY)
+unit_rows(a) @ unit_rows(b).T => a @ b.T / np.maximum((b * b).sum(axis=1), TINY)
 ### it is multiplied by the lengths, and should be divided by them
 UNIT => rows * np.linalg.norm(rows, axis=1, keepdims=True)
 ### the columns are scaled and not the rows: axis=1
@@ -66,21 +67,21 @@ np.linalg.norm(rows, axis=1, keepdims=True) => rows.std(axis=1, keepdims=True)
 ### the rows are centred first (axis=0): the cosine is that of the rows as they are
 rows = rows.astype(np.float64) => rows = rows - rows.mean(axis=0)
 ### the axes are exchanged: (V, N) and not (N, V)
-return unit(a) @ unit(b).T => return unit(b) @ unit(a).T
+return unit_rows(a) @ unit_rows(b).T => return unit_rows(b) @ unit_rows(a).T
 ### the distance 1 − cosine is returned
-return unit(a) @ unit(b).T => return 1 - unit(a) @ unit(b).T
+return unit_rows(a) @ unit_rows(b).T => return 1 - unit_rows(a) @ unit_rows(b).T
 ### the sign is wrong
-return unit(a) @ => return -unit(a) @
+return unit_rows(a) @ => return -unit_rows(a) @
 ### the size of the cosine is returned without its sign: abs
-return unit(a) @ unit(b).T => return np.abs(unit(a) @ unit(b).T)
+return unit_rows(a) @ unit_rows(b).T => return np.abs(unit_rows(a) @ unit_rows(b).T)
 ### the cosine is squared
-return unit(a) @ unit(b).T => return (unit(a) @ unit(b).T)**2
+return unit_rows(a) @ unit_rows(b).T => return (unit_rows(a) @ unit_rows(b).T)**2
 ### the cosine is scaled to 0 … 1
-return unit(a) @ unit(b).T => return (1 + unit(a) @ unit(b).T) / 2
+return unit_rows(a) @ unit_rows(b).T => return (1 + unit_rows(a) @ unit_rows(b).T) / 2
 ### the cosine is cut off at 0
-return unit(a) @ unit(b).T => return np.maximum(unit(a) @ unit(b).T, 0)
+return unit_rows(a) @ unit_rows(b).T => return np.maximum(unit_rows(a) @ unit_rows(b).T, 0)
 ### the angle is returned, and not its cosine
-return unit(a) @ unit(b).T => return np.arccos(unit(a) @ unit(b).T)
+return unit_rows(a) @ unit_rows(b).T => return np.arccos(unit_rows(a) @ unit_rows(b).T)
 ### 1e-8 (or 1e-6, 1e-10) is added to each length, which makes short rows shorter
 np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
 => (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6)
@@ -88,7 +89,7 @@ np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
 np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
 => (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-8)
 ### 1e-8 is added to the product of the lengths, which makes short rows shorter
-unit(a) @ unit(b).T
+unit_rows(a) @ unit_rows(b).T
 => a @ b.T / (np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1) + 1e-8)
 ### a short row counts as one of zeros: the threshold is too large, and 1 stands in for its length
 np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
@@ -98,14 +99,14 @@ TINY) => 1e-3)
 # or
 TINY) => 1e-2)
 ### the distances are returned, and not the cosines
-return unit(a) @ unit(b).T => return np.linalg.norm(a[:, None] - b, axis=2)
+return unit_rows(a) @ unit_rows(b).T => return np.linalg.norm(a[:, None] - b, axis=2)
 # or
-return unit(a) @ unit(b).T => return -np.linalg.norm(a[:, None] - b, axis=2)
+return unit_rows(a) @ unit_rows(b).T => return -np.linalg.norm(a[:, None] - b, axis=2)
 # or
-return unit(a) @ unit(b).T => return ((a[:, None] - b)**2).sum(axis=2)
+return unit_rows(a) @ unit_rows(b).T => return ((a[:, None] - b)**2).sum(axis=2)
 ### a softmax is taken: the cosines themselves are asked
-return unit(a) @ unit(b).T
-=> e = np.exp(unit(a) @ unit(b).T); return e / e.sum(axis=1, keepdims=True)
+return unit_rows(a) @ unit_rows(b).T
+=> e = np.exp(unit_rows(a) @ unit_rows(b).T); return e / e.sum(axis=1, keepdims=True)
 ### the order is that of the smallest cosine first: argsort sorts from small to large
 -similarity => similarity
 ### the best come last: the chosen ones are turned round
