@@ -146,8 +146,8 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, *argv):
         given = super().parse_args(*argv)
         for name, value in vars(given).items():
-            if value == []:                            # --epochs=--, in some versions of Python
-                self.error(f"argument {flag(name)}: expected one argument")
+            if value == []:                            # what some versions make of --epochs=--
+                setattr(given, name, "--")
         return given
 
     def error(self, message):
