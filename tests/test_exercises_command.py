@@ -16,13 +16,14 @@ from exercises.solutions import NAMES, SOLUTIONS, STUBS, stub_of
 
 from minijepa.exercises import __main__ as command
 from minijepa.exercises import runner
-from minijepa.exercises.hints import HINTS, TITLES
+from minijepa.exercises.checks import ORDER, exercise, mistakes
 from minijepa.options import UserError
 
 pytestmark = pytest.mark.slow              # each check is a process of its own
 
 RIGHT = {solution.exercise: solution.source for solution in reversed(SOLUTIONS) if solution.right}
-ORDER = list(TITLES)
+TITLES = {name: exercise(name).TITLE for name in ORDER}
+HINTS = {name: command.hints_of(name) for name in ORDER}
 NEXT = ("\nNext: edit exercises/finite_differences.py, then "
         "python -m minijepa.exercises check finite_differences\n")
 ROOT = Path(__file__).parents[1]
@@ -84,8 +85,8 @@ def test_the_first_exercises_are_those_of_the_walkthrough_and_the_bugs_come_last
         "used_twice", "sgd", "adam", "stop_gradient", "jepa_step", "retrieval", "effective_rank",
         "variance_hinge", "covariance_penalty"
     ]
-    assert ORDER[16:] == [f"bug{number}" for number in range(1, len(ORDER) - 15)]
-    assert len(ORDER) >= 24
+    assert ORDER[16:22] == ["told", "rollout", "smallest", "infonce", "cem", "blocks"]
+    assert ORDER[22:] == [f"bug{number}" for number in range(1, len(ORDER) - 21)]
 
 
 def test_start_copies_every_stub_and_says_so(desk, capsys):
@@ -119,7 +120,7 @@ def test_all_commands_take_another_folder(desk, capsys, quick):
     assert sorted(os.listdir(folder)) == sorted(f"{name}.py" for name in ORDER)
     solve(desk / "a folder" / "mine", "relu")
     code, out = run(capsys, "check", "relu", "--dir", folder)
-    assert code == 0 and out.startswith(f"{'relu':<19} passed\n\nNext: ")
+    assert code == 0 and out.startswith(f"{'relu':<19} passed\n\nWhat others get wrong here: ")
     assert out.endswith(f"python -m minijepa.exercises check finite_differences --dir '{folder}'\n")
     assert "[x] relu" in run(capsys, "--dir", folder)[1] and "[ ] relu" in run(capsys)[1]
     assert run(capsys, "hint", "relu", "--dir", folder)[0] == 0
@@ -229,17 +230,28 @@ def test_hints_survive_a_check(files, capsys, quick):
     assert "2. " in run(capsys, "hint", "linear")[1]
 
 
-@pytest.mark.parametrize("name", ORDER)
-def test_a_solution_is_the_packages_own_lines(desk, capsys, name):
-    code, out = run(capsys, "solution", name)
+def test_a_solution_can_be_put_in_the_place_of_the_file(files, capsys):
+    for name in "adam", "bug8", "retrieval":           # the others: test_exercises.py
+        (files / f"{name}.py").write_text(run(capsys, "solution", name)[1], encoding="utf-8")
+        assert run(capsys, "check", name)[0] == 0
+
+
+def test_the_museum_shows_each_mistake_and_what_makes_it(desk, capsys):
+    code, out = run(capsys, "mistakes", "relu")
     assert code == 0 and os.listdir(desk) == []
-    parts = out.split("# minijepa/")[1:]
-    assert parts
-    for part in parts:
-        path, _, shown = part.partition("\n")
-        source = (STUBS.parents[1] / path).read_text(encoding="utf-8")
-        source, shown = (re.sub(r"(?m)^ +", "", text) for text in (source, shown.strip("\n")))
-        assert "\n" in shown and f"\n{shown}\n" in source
+    for mistake in mistakes("relu"):
+        assert f"\n{mistake.sentence}\n" in out
+    assert "    - return dy * (x > 0)\n    + return dy * (x >= 0)\n" in out
+
+
+def test_a_hunt_begins_without_the_cause(files, capsys):
+    """`check bugN` at first says that it is wrong, and where; the cause comes after a hint."""
+    first = run(capsys, "check", "bug1")[1]
+    assert "bias (13,): WRONG" in first and "dy is left out" not in first
+    assert "diagnosis" not in first and "what one gets" not in first
+    run(capsys, "hint", "bug1")
+    assert "This is what one gets if the bias gets the number of rows" in run(
+        capsys, "check", "bug1")[1]
 
 
 @pytest.mark.parametrize("content", [
@@ -247,7 +259,8 @@ def test_a_solution_is_the_packages_own_lines(desk, capsys, name):
     b'{"passed": [[]], "hints": {}}', b'{"passed": ["relu"], "hints": {"relu": "many"}}',
     b'{"hints": {"relu": 1}}', b'{"passed": {}, "hints": []}',
     b'{"passed": ["no such"], "hints": {"no such": 1}}', b'{"passed": [], "hints": {"relu": -7}}',
-    b'{"passed": [], "hints": {"relu": null}}',
+    b'{"passed": [], "hints": {"relu": null}}', b"[" * 100_000,
+    b'{"passed": [], "hints": {"relu": 1.5}}',
 ])
 def test_damaged_progress_is_begun_again(files, capsys, quick, content):
     solve(files, "relu")
@@ -258,6 +271,27 @@ def test_damaged_progress_is_begun_again(files, capsys, quick, content):
     assert run(capsys, "check", "relu")[0] == 0
     assert json.loads((files / ".progress.json").read_text())["passed"] == ["relu"]
     assert "[x] relu" in run(capsys)[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_progress_that_is_a_pipe_is_answered_in_one_line(files):
+    os.mkfifo(files / ".progress.json")
+    with pytest.raises(UserError, match="is not a file: remove it"):
+        command.main([])
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(desk, monkeypatch, capsys):
+    """What could not be written whole is not there, and the next start copies it."""
+    def half(path, write):
+        raise UserError(f"cannot write to {path}: No space left on device")
+
+    monkeypatch.setattr(command, "write_file", half)
+    with pytest.raises(UserError, match="No space left"):
+        command.main(["start"])
+    assert os.listdir("exercises") == []
+    monkeypatch.undo()
+    monkeypatch.chdir(desk)
+    assert run(capsys, "start")[1].startswith(f"{len(ORDER)} files copied")
 
 
 def test_progress_is_kept_inside_the_folder(files, capsys, quick):
@@ -411,7 +445,17 @@ def test_a_stub_is_the_readers_turn(desk):
     (relu("return backward(dy)"), r"relu.py, line 12, in backward: RecursionError"),
     (relu("raise Exception"), r"relu.py, line 12, in backward: Exception"),
     (relu("raise MemoryError"), r"relu.py, line 12, in backward: MemoryError"),
-    (relu("class Odd(BaseException): pass\nraise Odd('very')"), r"relu.py"),
+    (relu("class Odd(BaseException): pass\nraise Odd('very')"), r"line 13, in backward: Odd: ver"),
+    (relu("raise GeneratorExit"), r"relu.py, line 12, in backward: GeneratorExit"),
+    (relu("class Odd(Exception):\n    def __str__(self): 1 / 0\nraise Odd"),
+     r"line 14, in backward: Odd: \(its message cannot be printed\)"),
+    (relu("raise ValueError('x' * 1_000_000)"), r"ValueError: x{300,400} …"),
+    (relu("return np.ones(3 * 2**30)"), r"line 12, in backward: _?\w*MemoryError"),
+    (relu(top="import gc, json; json.dump = None"), r"it ended the process"),
+    (relu(top="import shutil, sys, os; shutil.rmtree(os.path.dirname(sys.argv[2]))"),
+     r"it ended the process"),
+    *((relu(top=f"import os, sys\nopen(sys.argv[2], 'w').write({forged})\nos._exit(0)"),
+       r"it ended the process") for forged in ("'[' * 100000", "'[1, {}]'", "'passed'")),
     (relu("return (dy * (x > 0)).tolist()"), r"a list was returned"),
     (relu("pass"), r"nothing was returned \(None\)"),
     (relu("return dy"), r"dx \(\d+, \d+\): WRONG"),
@@ -437,7 +481,7 @@ def test_a_file_that_misbehaves_is_answered_about_that_file(desk, source, words)
 ])
 def test_a_loop_that_does_not_end_is_ended_and_its_line_told(desk, source, monkeypatch):
     """With 2 s in the place of 20, in the process of the learner too."""
-    start_process = subprocess.run
+    start_process = subprocess.Popen
     program = "from minijepa.exercises import runner; runner.SECONDS = 2; runner.main()"
 
     def start_with_less_time(argv, **more):
@@ -445,7 +489,7 @@ def test_a_loop_that_does_not_end_is_ended_and_its_line_told(desk, source, monke
         return start_process([sys.executable, "-c", program, *argv[3:]], **more)
 
     monkeypatch.setattr(runner, "SECONDS", 2)
-    monkeypatch.setattr(runner.subprocess, "run", start_with_less_time)
+    monkeypatch.setattr(runner.subprocess, "Popen", start_with_less_time)
     start = time.monotonic()
     status, text = verdict(desk, source)
     assert time.monotonic() - start < 10
@@ -456,6 +500,37 @@ def test_a_loop_that_does_not_end_is_ended_and_its_line_told(desk, source, monke
 
 def test_a_check_may_take_20_seconds():
     assert runner.SECONDS == 20
+
+
+def test_a_flood_of_prints_is_cut_off(desk, capfd):
+    status = verdict(desk, relu("print('hello ' * 100_000)\nreturn dy * (x > 0)"), show_output=True)
+    assert status == ("passed", "")
+    out = capfd.readouterr().out
+    assert len(out) < 30_000 and "it prints more than is shown" in out
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_what_is_forked_ends_with_the_check(desk):
+    top = ("import os, time; child = os.fork(); open(__file__ + '.pid', 'a').write(f'{child} ')"
+           " if child else time.sleep(600)")
+    assert verdict(desk, relu(top=top)) == ("passed", "")
+    child = int((desk / "relu.py.pid").read_text().split()[0])
+    for _ in range(50):                                # until it is reaped by whoever inherits it
+        try:
+            if "Z" in Path(f"/proc/{child}/stat").read_text():
+                return
+        except FileNotFoundError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("it is still running")
+
+
+def test_with_its_output_closed_a_check_still_ends_with_its_exit_code(files):
+    (files / "relu.py").write_text(relu())
+    for names, code in (["relu"], 0), (["linear"], 1):
+        line = f"{sys.executable} -m minijepa.exercises check {names[0]} >&-"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (code, "")
 
 
 def test_threads_that_go_on_do_not_hold_up_the_check(desk):
@@ -508,7 +583,8 @@ def test_the_others_still_run_when_one_is_broken(files, capsys):
     (files / "relu.py").write_text(relu())
     (files / "mse.py").unlink()
     code, out = run(capsys, "check", "relu")
-    assert (code, out) == (0, f"{'relu':<19} passed\n{NEXT}")
+    more = "\nWhat others get wrong here: python -m minijepa.exercises mistakes relu\n"
+    assert (code, out) == (0, f"{'relu':<19} passed\n{more}{NEXT}")
     (files / "mse.py").write_text("def mse(:\n")
     code, out = run(capsys, "check")
     assert code == 1
