@@ -455,7 +455,7 @@ def test_the_film_that_is_shown_is_drawn_frame_by_frame(world, model):
         truth = position[film, k + 3]
         number, reality, *notes = above.split()
         belief, off = below.split()
-        covered = sum(min(truth + 1.5, pixel + 1) > max(truth - 1.5, pixel) for pixel in range(9, 15))
+        covered = any(truth - 1.5 < pixel + 1 and pixel < truth + 1.5 for pixel in range(9, 15))
         wanted = ["hidden"] if 10.5 <= truth <= 13.5 else ["partly", "hidden"] if covered else []
         assert int(number) == k + 1 and notes == wanted
         assert reality[int(truth)] == "o" and belief[min(max(int(believed[k]), 0), 23)] == "x"
