@@ -215,7 +215,7 @@ RULES = {                                              # (ours, twin_of) -> the 
     layers.ReLU: lambda ours, twin_of: nn.ReLU(),
     layers.Mean: lambda ours, twin_of: Mean(),
     layers.Sequential: lambda ours, twin_of: nn.Sequential(*map(twin_of, ours.layers)),
-    scenes.Text: lambda ours, twin_of: Text(*map(twin_of, (ours.embedding, ours.mean, ours.linear))),
+    scenes.Text: lambda ours, twin_of: Text(*map(twin_of, ours.children().values())),
     predictors.Told: lambda ours, twin_of: Told(twin_of(ours.net), twin_of(ours.tell)),
     predictors.Residual: lambda ours, twin_of: Residual(twin_of(ours.net)),
     predictors.Rollout: lambda ours, twin_of: Rollout(twin_of(ours.net), ours.steps),
