@@ -172,7 +172,7 @@ def time_world(name, seconds):
                          lambda: tensors(batch), seconds)}
 
 
-def torch_training(name):
+def torch_training(name, variant):
     """A world's default training as a PyTorch script would do it, on the same batches.
 
     Ours does more in its time: before the training it takes the loss of an epoch, it measures ten
@@ -180,7 +180,7 @@ def torch_training(name):
     """
     training = Training.start(name, {})
     world, config, model = training.world, training.config, twin(training.model)
-    optimizer = torch.optim.Adam(trained(model), fused=True)   # of what needs no compiler, fastest
+    optimizer = torch.optim.Adam(trained(model), fused=variant == "fused" or None)
     for training.epoch in range(config["epochs"]):
         optimizer.param_groups[0]["lr"] = training.learning_rate()
         world.schedule(model, training.epoch / config["epochs"])
@@ -202,8 +202,10 @@ def time_processes(commands, rounds):
 
 
 def training_commands(world):
-    commands = {"ours": ["-m", "minijepa.train", world, "--quiet"]}
-    return {**commands, "torch": [__file__, "--torch-training", world]} if torch else commands
+    """Ours and PyTorch's; `torch.compile` takes longer to compile than the training."""
+    return {"ours": ["-m", "minijepa.train", world, "--quiet"],
+            **{variant: [__file__, "--torch-training", world, variant]
+               for variant in VARIANTS if variant != "compile"}}
 
 
 def processor():
@@ -232,19 +234,18 @@ def print_steps(titles, rows):
 
 
 def print_processes(quick):
-    """The table of whole processes: {world: {ours, torch: seconds}}, and of the two imports."""
+    """The table of whole processes: {world: seconds of each}, and of the two imports."""
     imports = {f"import {name}": ["-c", f"import {name}"]
                for name in ("numpy", *(["torch"] if torch else []))}
     taken = {"imports": time_processes(imports, 2 if quick else 7)}
-    for name, seconds in taken["imports"].items():
-        print(f"\n{name}: {seconds:.2f} s", end="")
-    print(f"\n\nwhole training  {'ours, s':>8} {'torch, s':>8}   torch/ours")
+    print("\n" + ", ".join(f"{name} {took:.2f} s" for name, took in taken["imports"].items()))
     for name, world in WORLDS.items():
         rounds = min(2 if quick else 7, 1 + 20 // max(world.seconds, 1))
-        taken[name] = seconds = time_processes(training_commands(name), rounds)
-        theirs = seconds.get("torch", float("nan"))
-        print(f"{name:<15} {seconds['ours']:8.2f} {theirs:8.2f} {theirs / seconds['ours']:12.2f}",
-              flush=True)
+        seconds = taken[name] = time_processes(training_commands(name), rounds)
+        cells = "  ".join(f"{each} {took:6.2f} s" for each, took in seconds.items())
+        ratios = "".join(f"  {each}/ours {took / seconds['ours']:.2f}"
+                         for each, took in seconds.items() if each != "ours")
+        print(f"a whole training of {name:<10} {cells}{ratios}", flush=True)
     return taken
 
 
@@ -254,10 +255,10 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--plot", metavar="FILE", help="needs matplotlib")
     parser.add_argument("--quick", action="store_true", help="a tenth of the time, noisier")
-    parser.add_argument("--torch-training", metavar="WORLD", help=argparse.SUPPRESS)
+    parser.add_argument("--torch-training", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.torch_training:
-        return torch_training(arguments.torch_training)
+        return torch_training(*arguments.torch_training)
     if arguments.plot:
         from minijepa.figures import need, plot_benchmark
 
