@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from exercises.solutions import NAMES, SOLUTIONS, STUBS, imported, report_on, stub_of
+from exercises.solutions import NAMES, SOLUTIONS, STRANGERS, STUBS, imported, report_on, stub_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -188,6 +188,20 @@ def test_each_mistake_is_wrong_and_is_told_by_its_own_sentence(name, desk, monke
         if mistake.sentence not in named or len(named) > 3:
             unknown.append((mistake.sentence, named))
     assert not unknown
+
+
+@pytest.mark.slow
+def test_what_others_wrote_who_did_not_know_the_museum_is_wrong_and_gets_its_cause(desk):
+    """A count: which cause it is was read by hand, once."""
+    unknown = []
+    for stranger in STRANGERS:
+        kept = (desk / f"{stranger.exercise}.py").read_text(encoding="utf-8")
+        report = report_of(stranger, desk)
+        (desk / f"{stranger.exercise}.py").write_text(kept, encoding="utf-8")
+        assert report, stranger
+        if not causes(report):
+            unknown.append(str(stranger))
+    assert len(STRANGERS) >= 240 and len(unknown) <= 0.02 * len(STRANGERS), unknown
 
 
 # A right gradient gets no diagnosis
