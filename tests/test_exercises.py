@@ -27,7 +27,9 @@ some = settings(deadline=None, max_examples=40)
 f64 = np.float64
 BUGS = [name for name in NAMES if name.startswith("bug")]
 
-LONG = ("jepa_step", "stop_gradient", "adam", "bug7", "bug8", "bug9")     # a second or more each
+# A second or more each
+LONG = ("jepa_step", "stop_gradient", "adam", "used_twice", "sequential", "rollout", "bug6", "bug7",
+        "bug8", "bug9")
 RIGHT = [s for s in SOLUTIONS if s.right]
 right = pytest.mark.parametrize("solution", [
     pytest.param(s, marks=pytest.mark.slow if s.exercise in LONG else ()) for s in RIGHT], ids=str)
@@ -168,7 +170,7 @@ def test_a_solution_is_the_packages_own_lines_and_passes(name, desk):
 
 # The museum
 
-QUICK = ("relu", "told", "bug10")
+QUICK = ("told", "bug10")
 MUSEUM = [name for name in NAMES if not hasattr(exercise(name), "LIKE")]
 
 
