@@ -245,7 +245,7 @@ def test_the_museum_shows_each_mistake_and_what_makes_it(desk, capsys):
 
 
 def test_a_hunt_begins_without_the_cause(files, capsys):
-    """`check bugN` at first says that it is wrong, and where; the cause comes after a hint."""
+    """`check bugN` as a first act says that it is wrong, and where; the cause comes later."""
     first = run(capsys, "check", "bug1")[1]
     assert "bias (13,): WRONG" in first and "dy is left out" not in first
     assert "diagnosis" not in first and "what one gets" not in first
@@ -454,18 +454,8 @@ def test_a_stub_is_the_readers_turn(desk):
     (relu(top="import gc, json; json.dump = None"), r"it ended the process"),
     (relu(top="import shutil, sys, os; shutil.rmtree(os.path.dirname(sys.argv[2]))"),
      r"it ended the process"),
-    *((relu(top=f"import os, sys\nopen(sys.argv[2], 'w').write({forged})\nos._exit(0)"),
+    *((relu(top=f"import sys, os; open(sys.argv[2], 'w').write({forged}); os._exit(0)"),
        r"it ended the process") for forged in ("'[' * 100000", "'[1, {}]'", "'passed'")),
-    (relu("return (dy * (x > 0)).tolist()"), r"a list was returned"),
-    (relu("pass"), r"nothing was returned \(None\)"),
-    (relu("return dy"), r"dx \(\d+, \d+\): WRONG"),
-    ("", r"relu"),
-    ("class Relu: pass\n", r"there is no ReLU in relu.py"),
-    ("ReLU = 3\n", r"relu.py: .*'int' object is not callable|ReLU"),
-    ("class ReLU:\n    pass\n", r"ReLU"),
-    ("from minijepa.modules import Module\nclass ReLU(Module):\n    def forward(self): return 1\n",
-     r"ReLU|forward\(\) takes 1 positional argument"),
-    (relu(top="import numpy; numpy.maximum = None"), r"relu.py, line 9, in forward: TypeError"),
 ])
 def test_a_file_that_misbehaves_is_answered_about_that_file(desk, source, words):
     status, text = verdict(desk, source)

@@ -304,7 +304,8 @@ def look(case, module):
     try:
         found = case.look(module)
     except Exception as error:
-        found = {"raises": type(error).__name__, "_message": str(error)}
+        said = str(error)
+        found = {"raises": f"{type(error).__name__}: {said[:24]}", "_message": said}
     return {(case.group_of(name), name): value for name, value in found.items()}
 
 
@@ -331,14 +332,15 @@ class Diagnosis:
         self.seen.sort(key=lambda each: not bad[self.cases.index(each[0])])    # a wrong one first
         self.bad = sum(map(bool, bad))
 
-    @staticmethod
-    def missed(case, mine, theirs):
+    def missed(self, case, mine, theirs):
         """The groups of which something differs; whether a hint (its name begins with _) does."""
         tolerance = max(case.tolerance, 1e-12)
         keys = [key for key in mine.keys() | theirs.keys() if not (
             key in mine and key in theirs and agree(mine[key], theirs[key], tolerance, case.floor))]
-        return ({group for group, name in keys if name[0] != "_"},
-                any(name[0] == "_" for _, name in keys))
+        groups = {group for group, name in keys if name[0] != "_"}
+        if any(name == "raises" for _, name in keys):  # nothing else was seen
+            groups |= self.wrong
+        return groups, any(name[0] == "_" for _, name in keys)
 
     def fits(self, codes):
         """A Fit for each (sentence, code) that can be run, as far as it is of interest."""

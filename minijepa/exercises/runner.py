@@ -152,7 +152,7 @@ def main():
     (path, out, trace), process = sys.argv[1:], os.getpid()
     sys.stdout = Shown(sys.stdout or open(os.devnull, "w"))
     limit_memory()
-    with contextlib.suppress(OSError), open(trace, "w") as stream:
+    with contextlib.suppress(Exception), open(trace, "w") as stream:
         faulthandler.dump_traceback_later(SECONDS, exit=True, file=stream)
         result = check(path)
         faulthandler.cancel_dump_traceback_later()

@@ -64,9 +64,9 @@ def stub_of(name):
     return (STUBS / f"{name}.py").read_text(encoding="utf-8")
 
 
-def read(name):
+def read(name, folder=HERE):
     """The solutions of one exercise."""
-    text = (HERE / f"{name}.txt").read_text(encoding="utf-8")
+    text = (folder / f"{name}.txt").read_text(encoding="utf-8")
     _, *parts = re.split(r"^### (right|wrong): (.+)\n", text, flags=re.M)
     for kind, title, body in zip(parts[::3], parts[1::3], parts[2::3]):
         marks = re.findall(r"^### (says|map)(?:: (.*))?$", body, re.M)
@@ -80,6 +80,8 @@ def read(name):
 
 
 SOLUTIONS = [solution for name in NAMES for solution in read(name)]
+STRANGERS = [solution for path in sorted(HERE.glob("strangers/*.txt"))
+             for solution in read(path.stem, HERE / "strangers")]
 
 
 @contextlib.contextmanager

@@ -42,6 +42,8 @@ t = int(self.state["t"]) => t = 2 * int(self.state["t"])
 t = int(self.state["t"]) => t = 1
 ### β·t stands in place of βᵗ
 1 - beta1**t, 1 - beta2**t => 1 - beta1 * t, 1 - beta2 * t
+# or
+1 - beta1**t, 1 - beta2**t => 1 - beta1 * t, abs(1 - beta2 * t)
 ### (1 − β)ᵗ stands in place of 1 − βᵗ
 1 - beta1**t, 1 - beta2**t => (1 - beta1)**t, (1 - beta2)**t
 ### it is divided by βᵗ in place of 1 − βᵗ
@@ -77,10 +79,14 @@ np.sqrt(v) / v_scale**0.5 + self.epsilon => np.sqrt(v / v_scale + self.epsilon**
 STEP => self.learning_rate * (m / m_scale / np.sqrt(v / v_scale) + self.epsilon)
 # or
 STEP => self.learning_rate * m / m_scale / np.sqrt(v / v_scale) + self.epsilon
+### it lacks the parentheses: m̂ / √v̂ + ε adds ε to the quotient, not to the root
+STEP => self.learning_rate * (m / m_scale / np.sqrt(v / v_scale + 1e-300) + self.epsilon)
 ### ε is subtracted
 v_scale**0.5 + => v_scale**0.5 -
 ### ε is left out
 v_scale**0.5 + self.epsilon => v_scale**0.5
+# or
+np.sqrt(v) / v_scale**0.5 + self.epsilon => np.sqrt(v + 1e-300) / v_scale**0.5
 ### the larger of √v̂ and ε is taken, and not their sum
 np.sqrt(v) / v_scale**0.5 + self.epsilon => np.maximum(np.sqrt(v) / v_scale**0.5, self.epsilon)
 ### the argument epsilon is ignored

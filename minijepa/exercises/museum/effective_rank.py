@@ -105,7 +105,7 @@ p = p[p > 0] => p = np.where(p > 1e-15, p, 0)
 p = p[p > 0] =>
 ### 0 is divided by 0 where all latents are one point: the answer is 0.0 there
 if sigma.sum() == 0: => if False:
-### one point is counted as one direction: the answer is 0.0 there
+### one point is counted as one direction: the answer is 0.0 there, where all σ are 0
 return 0.0 => return 1.0
 ### an answer is missing, or not a number, where all latents are one point: it is 0.0
 return 0.0 => return None
@@ -122,14 +122,16 @@ p = p[p > 0] => p = p[p > 0.1]
 # or
 p = p[p > 0] => p = p[p > 1e-3]
 ### the singular values have a fixed threshold: a small cloud has as many directions as a large one
-SIGMA => SIGMA; sigma = sigma * (sigma > 1e-12)
+p = sigma / sigma.sum() => sigma = sigma[sigma > 1e-12]; p = sigma / sigma.sum()
+# or
+if sigma.sum() == 0: => if sigma.max() < 1e-12:
 # or
 if sigma.sum() == 0: => if sigma.sum() < 1e-12:
 ### the largest singular value is left out
 p = sigma / sigma.sum() => sigma = sigma[1:]; p = sigma / max(sigma.sum(), 1e-300)
 ### the smallest singular value is left out
 p = sigma / sigma.sum() => sigma = sigma[:-1] if len(sigma) > 1 else sigma; p = sigma / sigma.sum()
-### a small number is added to Σσ or inside the logarithm, which a small cloud shows
+### a small number is added to Σσ, or a fixed threshold set: neither fits a cloud that is as small
 p = sigma / sigma.sum() => p = sigma / (sigma.sum() + 1e-12)
 # or
 p = sigma / sigma.sum() => p = sigma / (sigma.sum() + 1e-8)

@@ -18,7 +18,8 @@ values).
 """
 ADD = "np.add.at(self.weight.grad.reshape(-1), entries.reshape(-1), dy.reshape(-1))"
 MISTAKES = r"""
-### repeated ids overwrite each other where they should add up: grad[ids] += dy keeps the last only
+### repeated ids overwrite each other where they should add up: grad[ids] += dy and
+### grad[ids] = dy keep the last only
 ADD => self.weight.grad[ids] += dy
 ### repeated ids overwrite each other where they should add up: only the first place of each id is
 ### kept, as np.unique does
@@ -63,6 +64,10 @@ ADD => np.add.at(self.weight.grad, ids[..., :-1], dy[..., :-1, :])
 ADD => np.add.at(self.weight.grad, (ids + 1) % len(weight), dy)
 # or
 ADD => np.add.at(self.weight.grad, ids - 1, dy)
+# or
+ADD => np.add.at(self.weight.grad, np.minimum(ids + 1, len(weight) - 1), dy)
+# or
+ADD => np.add.at(self.weight.grad, np.maximum(ids - 1, 0), dy)
 ### word 0 gets no gradient: it is a word as any other here, not padding
 ADD => np.add.at(self.weight.grad, ids, dy * (ids != 0)[..., None])
 ### the order of the places is mixed up: those of dy are read from the other end than the ids
@@ -77,8 +82,6 @@ ADD => np.add.at(self.weight.grad, ids, dy.sum(axis=-1, keepdims=True) + 0 * dy)
 ADD => np.add.at(self.weight.grad, ids, dy.mean(axis=-1, keepdims=True) + 0 * dy)
 ### the gradient is subtracted, as an optimizer would: here it is only added up
 ADD => np.subtract.at(self.weight.grad, ids, dy)
-### dy is added to the values, and not to the gradient
-ADD => np.add.at(weight, ids, dy)
 """.replace("ADD", ADD)
 
 

@@ -36,7 +36,7 @@ dy * (x > 0) => dy * y
 dy * (x > 0) => np.where(x > 0, 1.0, 0.0)
 ### dy is left out, and y is returned: a backward goes from dy to dx
 dy * (x > 0) => y
-### dy is left out: x or its ReLU is added to it, where the two should be multiplied
+### something is added to dy (the mask, or y), where the two should be multiplied
 dy * (x > 0) => dy + y
 # or
 dy * (x > 0) => dy + (x > 0)
@@ -50,8 +50,6 @@ dy * (x > 0) => dy + (x > 0)
 (x > 0) => np.sign(x)
 # or
 (x > 0) => np.where(x > 0, 1, -1)
-### the slope is 0.5·(1 + sign(x)) with a mistake in it: here 1 + sign(x), which is 2 where x > 0
-(x > 0) => (1 + np.sign(x))
 ### −dy passes where x is below 0, and it should be 0
 dy * (x > 0) => -dy * (x < 0)
 ### the threshold is 1 and not 0
@@ -84,6 +82,8 @@ dy * (x > 0) => np.maximum(dy, x)
 dy * (x > 0) => np.minimum(dy, y)
 ### max(x·dy, 0) is taken: x only decides where dy passes
 dy * (x > 0) => np.maximum(x * dy, 0)
+### |dy| stands where dy belongs: its sign is lost
+dy * (x > 0) => np.abs(dy) * (x > 0)
 ### dy is multiplied twice
 dy * (x > 0) => dy * dy * (x > 0)
 ### the mask is transposed or turned round: entry i of dx belongs to entry i of x

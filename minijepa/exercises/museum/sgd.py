@@ -15,7 +15,7 @@ velocity *= self.momentum; velocity += self.grad; self.value -= self.learning_ra
 MISTAKES = r"""
 ### the velocity is forgotten: velocity = grad, without momentum·velocity
 velocity *= self.momentum => velocity *= 0
-### the new velocity is not kept: it should be in self.state for the next step
+### the velocity is forgotten, or not kept in self.state for the next step: each step is grad alone
 velocity = self.state["velocity"] => velocity = self.state["velocity"].copy()
 ### the gradient is multiplied by 1 − momentum, as in an average
 velocity += self.grad => velocity += (1 - self.momentum) * self.grad

@@ -31,6 +31,11 @@ return backwards[0](dpredictions[0]), None
 return ds, None if => return 0 * ds, None if
 ### what stands before the first step is returned: the first step is not undone
 backwards[::-1], strict=True): => backwards[:0:-1]):
+# or
+ds = dpredictions[-1]
+for k in reversed(range(1, self.steps)):
+    ds = backwards[k](ds) + dpredictions[k - 1]
+return ds, None
 ### dpredictions is read from the first step to the last, the backwards from the last to the first
 zip(dpredictions[::-1], => zip(dpredictions,
 ### the backwards are called from the first step to the last: the last must come first
@@ -49,6 +54,8 @@ ds = undo(dprediction + ds) => ds = dprediction + undo(ds if np.ndim(ds) else dp
 ds = undo(dprediction + ds) => ds = undo(2 * dprediction + ds)
 ### the net's own path is taken twice: ds is added once more to what the backward returns
 ds = undo(dprediction + ds) => ds = ds + undo(dprediction + ds)
+### the path through the next step is counted twice: dprediction + 2·ds
+ds = undo(dprediction + ds) => ds = undo(dprediction + 2 * ds)
 ### the two paths are averaged, and should be added
 ds = undo(dprediction + ds) => ds = undo((dprediction + ds) / 2 if np.ndim(ds) else dprediction)
 ### it is divided by the number of steps: the mean over the steps lives in the loss
