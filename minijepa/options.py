@@ -145,9 +145,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, *argv):
         given = super().parse_args(*argv)
-        for name, value in vars(given).items():
-            if value == []:                            # what some versions make of --epochs=--
-                setattr(given, name, "--")
+        for action in self._actions:                   # some versions make [] of --epochs=--
+            if action.nargs is None and getattr(given, action.dest, None) == []:
+                setattr(given, action.dest, "--")
         return given
 
     def error(self, message):

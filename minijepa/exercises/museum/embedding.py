@@ -23,7 +23,7 @@ MISTAKES = r"""
 ADD => self.weight.grad[ids] += dy
 ### repeated ids overwrite each other where they should add up: only the first place of each id is
 ### kept, as np.unique does
-ADD => self.weight.grad[ids.ravel()[::-1]] += dy.reshape(-1, E)[::-1]
+ADD => self.weight.grad[ids.ravel()[::-1]] += dy.reshape(-1, dy.shape[-1])[::-1]
 ### a word that occurs several times gets the mean of its places, and should get their sum
 ADD
 => np.add.at(self.weight.grad, ids, dy / np.bincount(ids.ravel(), minlength=len(\
@@ -47,9 +47,9 @@ ADD => np.add.at(self.weight.grad, ids, y)
 ### the places are counted: dy is left out
 ADD => np.add.at(self.weight.grad, ids, np.ones_like(dy))
 ### the sum over all of dy goes to every row that occurs: each has its own places
-ADD => self.weight.grad[ids] += dy.reshape(-1, E).sum(axis=0)
+ADD => self.weight.grad[ids] += dy.reshape(-1, dy.shape[-1]).sum(axis=0)
 ### every row of the table gets the sum of dy, also the words that do not occur
-ADD => self.weight.grad += dy.reshape(-1, E).sum(axis=0)
+ADD => self.weight.grad += dy.reshape(-1, dy.shape[-1]).sum(axis=0)
 ### the first sentence (or word) alone is used: all places count
 ADD => np.add.at(self.weight.grad, ids[:1], dy[:1])
 ### the last sentence (or word) alone is used: all places count
@@ -71,7 +71,7 @@ ADD => np.add.at(self.weight.grad, np.maximum(ids - 1, 0), dy)
 ### word 0 gets no gradient: it is a word as any other here, not padding
 ADD => np.add.at(self.weight.grad, ids, dy * (ids != 0)[..., None])
 ### the order of the places is mixed up: those of dy are read from the other end than the ids
-ADD => np.add.at(self.weight.grad, ids.ravel(), dy.reshape(-1, E)[::-1])
+ADD => np.add.at(self.weight.grad, ids.ravel(), dy.reshape(-1, dy.shape[-1])[::-1])
 ### only one feature of each row gets its gradient: entry e of the row belongs to entry e of dy
 ADD => np.add.at(self.weight.grad[:, 0], ids, dy[..., 0])
 # or
