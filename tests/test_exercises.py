@@ -201,7 +201,8 @@ def test_what_others_wrote_who_did_not_know_the_museum_is_wrong_and_gets_its_cau
         report = report_of(stranger, desk)
         (desk / f"{stranger.exercise}.py").write_text(kept, encoding="utf-8")
         assert report, stranger
-        if not causes(report):
+        # what was written into, and an error with its line, are causes in themselves
+        if not causes(report) and not re.search(r"is written into|\w+Error: ", report):
             unknown.append(str(stranger))
     assert len(STRANGERS) >= 240 and len(unknown) <= 2, unknown
 
