@@ -131,6 +131,7 @@ def test_every_seed_is_a_run_as_the_training_command_makes_it():
 JOINT = {"treatment": "joint"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options, shown, verdict", [
     # the loss goes to zero while everything dies
     ({**JOINT, "learning_rate": 1e-2}, lambda first, last:

@@ -117,6 +117,7 @@ def test_every_number_is_written_down_twice(tmp_path, monkeypatch):
         assert list(write(tmp_path, TRUE.replace(old, new)).changed_numbers())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check, change", [(check, change) for check in UNTRUE
                                            for change in UNTRUE[check]])
 def test_what_is_untrue_is_found(tmp_path, check, change):

@@ -198,6 +198,7 @@ def test_a_measurement_that_fails_is_answered_in_a_line(capsys):
     assert re.fullmatch("error: .*Singular matrix.*learning-rate\n", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_comparison_has_the_settings_of_the_run_that_is_resumed(tmp_path, monkeypatch):
     seen = []
     start = Training.start.__func__

@@ -163,6 +163,7 @@ def test_pairs_never_seen_together_are_named_and_a_classifier_cannot():
     assert rows["classes"]["seen"] > 0.99 and rows["classes"]["never_what"] == 0
 
 
+@pytest.mark.slow
 def test_some_hundred_steps_answer_about_what_was_seen(learned):
     row = learned.row()
     assert row["seen"] > 0.9 and row["place"] > 0.95

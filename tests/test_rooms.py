@@ -68,6 +68,7 @@ def moved(walls, x, y, dx, dy):
     return x, sorted([bottom, y + dy, top])[1]
 
 
+@pytest.mark.slow
 @every_map
 def test_an_agent_moves_as_one_does_that_is_moved_by_hand(name):
     map, rng = Map(name), np.random.default_rng(0)
@@ -334,6 +335,7 @@ def test_a_macro_action_is_the_actions_between_two_of_the_coarse_latents():
 
 # The command
 
+@pytest.mark.slow
 def test_an_episode_and_a_table_are_printed_and_written(capsys, monkeypatch):
     monkeypatch.setitem(Coarse.defaults, "epochs", 1)
     kept(map="corner")
@@ -411,6 +413,7 @@ def test_a_mistake_gets_one_line_before_anything_is_trained(argv, message, monke
     assert os.listdir() == ["words.npz"]
 
 
+@pytest.mark.slow
 def test_the_questions_have_flags(capsys):
     """How far ahead, why plan again; is the best action exact, are walls solid, has it a goal?"""
     path = kept()
@@ -425,6 +428,7 @@ def test_the_questions_have_flags(capsys):
     assert "one action ahead, a goal 2 to 4 px away" in out and "pushed" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed, code", [(">&-", 0), ("| head -n 1", 0), ("> /dev/full", 2)])
 def test_an_output_that_is_closed_or_full_makes_no_traceback(closed, code):
     command = (f"{sys.executable} -m minijepa.plan --model {kept()} --tasks 1 --samples 10 --alone "

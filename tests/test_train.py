@@ -93,6 +93,7 @@ def test_the_regularizer_is_the_one_that_was_asked_for_with_its_weights():
     assert (vicreg.variance_weight, vicreg.covariance_weight, sigreg.weight) == (3, 0.5, 0.3)
 
 
+@pytest.mark.slow
 def test_the_regularizers_keep_jointly_trained_branches_from_collapsing():
     given = {"treatment": "joint", "epochs": 20, "learning_rate": 1e-2}
     stds = {name: train(config={**given, "regularizer": name})[1][-1]["std"]

@@ -246,6 +246,7 @@ def test_measure_is_what_it_says(world, model):
     assert world.measure(model) == pytest.approx(wanted, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_rows_of_the_table_are_what_they_say(world, model, pixels):
     rows = world.probes(model, world.config, {"pixel predictor": pixels})
     windows = [films.windows for films in (world.probed_films, world.held_out)]

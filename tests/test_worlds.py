@@ -171,7 +171,7 @@ def test_constructing_neither_trains_nor_measures(name, monkeypatch):
     assert training.epoch == 0 and math.isnan(training.loss)
 
 
-@every_world
+@every_world_at_length
 def test_measuring_draws_nothing_and_changes_nothing(name):
     training = start(name, epochs=1)
     list(training.rows())
@@ -191,7 +191,7 @@ def test_measuring_draws_nothing_and_changes_nothing(name):
     assert world.measure(model) == first
 
 
-@every_world
+@every_world_at_length
 def test_the_schedule_is_told_how_much_is_done(name, monkeypatch):
     kind, done = world_class(name), []
     schedule = kind.schedule
