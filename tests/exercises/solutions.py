@@ -80,8 +80,8 @@ def read(name, folder=HERE):
 
 
 SOLUTIONS = [solution for name in NAMES for solution in read(name)]
-STRANGERS = [solution for path in sorted(HERE.glob("strangers/*.txt"))
-             for solution in read(path.stem, HERE / "strangers")]
+FURTHER = [solution for path in sorted(HERE.glob("further/*.txt"))
+           for solution in read(path.stem, HERE / "further")]
 
 
 @contextlib.contextmanager
