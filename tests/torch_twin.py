@@ -175,12 +175,7 @@ class JEPA(nn.Module):
         loss = loss + self.regularizer(s_x)
         return loss + self.regularizer(s_y) if self.regularize_target else loss
 
-    @torch.no_grad()
-    def update_target(self):
-        if self.treatment == "ema":
-            pairs = zip(self.target_encoder.parameters(), self.context_encoder.parameters())
-            for target, online in pairs:
-                target.lerp_(online, 1 - self.tau)
+    update_target = ToyJEPA.update_target
 
 
 class WordJEPA(JEPA):

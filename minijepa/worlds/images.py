@@ -6,6 +6,8 @@ cannot. x is the digit with a card on 8 blocks, any 8; y are these blocks, each 
 places. Assran et al. 2023.
 """
 
+from functools import partial
+
 import numpy as np
 
 from minijepa.gauges import choose_ridge, collapse_gauges, linear_probe
@@ -83,17 +85,14 @@ class Images(World):
 
     def build(self, config, rng, regularizer):
         hidden, L, dtype = config["hidden_dim"], config["latent_dim"], np.dtype(config["dtype"])
-
-        def net(inputs, hidden, outputs, reads_data=False):
-            return perceptron(inputs, hidden, outputs, rng, dtype, reads_data)
-
-        encoder = net(PIXELS, hidden, L, reads_data=True)
-        mixer = net(PLACES * L, 2 * hidden, 2 * L)
+        net = partial(perceptron, rng=rng, dtype=dtype)
+        new_encoder = partial(net, PIXELS, hidden, L, reads_data=True)
+        encoder, mixer = new_encoder(), net(PLACES * L, 2 * hidden, 2 * L)
         predicted = {"latents": L, "pixels": PIXELS}[config["predict"]]
         predictor = Each(Told(net(3 * L, hidden, predicted), Embedding(PLACES, L, rng, dtype)))
         if config["predict"] == "pixels":              # the "latent" of a hidden block is the block
             return BlockJEPA(encoder, Sequential(), mixer, predictor, "stopgrad")
-        target = encoder if config["treatment"] == "joint" else net(PIXELS, hidden, L, True)
+        target = encoder if config["treatment"] == "joint" else new_encoder()
         return BlockJEPA(encoder, target, mixer, predictor, config["treatment"], config["tau"],
                          regularizer)
 

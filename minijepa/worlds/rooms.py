@@ -65,15 +65,18 @@ class Rooms(World):
     def build(self, config, rng, regularizer):
         hidden, latent, dtype = config["hidden_dim"], config["latent_dim"], config["dtype"]
 
-        def net(inputs, outputs, reads_data=False):
-            return perceptron(inputs, hidden, outputs, rng, np.dtype(dtype), reads_data)
+        def net(inputs, outputs):
+            return perceptron(inputs, hidden, outputs, rng, np.dtype(dtype))
+
+        def new_encoder():
+            return perceptron(SIDE**2, hidden, latent, rng, np.dtype(dtype), reads_data=True)
 
         if config["predict"] == "pixels":
             nothing = Sequential()                     # the "latent" of a picture is the picture
             frame = Sequential(*net(SIDE**2 + 2, latent).layers, *net(latent, SIDE**2).layers)
             return JEPA(nothing, nothing, Rollout(Told(frame, nothing)), "stopgrad")
-        encoder = net(SIDE**2, latent, reads_data=True)
-        target = encoder if config["treatment"] == "joint" else net(SIDE**2, latent, True)
+        encoder = new_encoder()
+        target = encoder if config["treatment"] == "joint" else new_encoder()
         step = Residual(Told(net(latent + 2, latent), Sequential()))
         return JEPA(encoder, target, Rollout(step), config["treatment"], config["tau"], regularizer)
 

@@ -89,18 +89,20 @@ class Video(World):
                 f"windows predicted; {STEPS} batches of new films an epoch, {PROBED} held out")
 
     def build(self, config, rng, regularizer):
-        latent = config["latent_dim"]
+        hidden, latent, dtype = config["hidden_dim"], config["latent_dim"], config["dtype"]
 
-        def net(inputs, outputs, reads_data=False):
-            return perceptron(inputs, config["hidden_dim"], outputs, rng, np.dtype(config["dtype"]),
-                              reads_data)
+        def net(inputs, outputs):
+            return perceptron(inputs, hidden, outputs, rng, np.dtype(dtype))
+
+        def new_encoder():
+            return perceptron(WINDOW * FRAME, hidden, latent, rng, np.dtype(dtype), reads_data=True)
 
         if config["predict"] == "pixels":
             nothing = Sequential()                     # the "latent" of a window is the window
             frame = Sequential(*net(WINDOW * FRAME, latent).layers, *net(latent, FRAME).layers)
             return JEPA(nothing, nothing, Rollout(NextFrame(frame), AHEAD), "stopgrad")
-        encoder = net(WINDOW * FRAME, latent, reads_data=True)
-        target = encoder if config["treatment"] == "joint" else net(WINDOW * FRAME, latent, True)
+        encoder = new_encoder()
+        target = encoder if config["treatment"] == "joint" else new_encoder()
         step = Residual(net(latent, latent))           # from frame to frame little changes
         return JEPA(encoder, target, Rollout(step, AHEAD), config["treatment"], config["tau"],
                     regularizer)
