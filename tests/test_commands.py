@@ -263,8 +263,8 @@ def test_the_list_of_commands_names_those_that_there_are(capsys, monkeypatch):
     for module in named:
         assert importlib.util.find_spec(module) is not None
         with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
-            for run in module, f"{module}.__main__":   # of a package the latter
-                patch.delitem(sys.modules, run, raising=False)
+            for loaded in module, f"{module}.__main__":    # of a package the latter
+                patch.delitem(sys.modules, loaded, raising=False)
             patch.setattr(sys, "argv", [module, "--help"])
             runpy.run_module(module, run_name="__main__")
         assert stopped.value.code == 0
